@@ -1,0 +1,64 @@
+"""What a delivery reads: the bytes of each object, and where they go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from airflow_xacct.delivery.store import ObjectAttributes
+
+__all__ = ["ObjectPlan", "Payload", "PayloadReader"]
+
+
+class PayloadReader(Protocol):
+    """One pass over the bytes of an object."""
+
+    @property
+    def rows(self) -> int | None:
+        """How many records were read, where the source counts them; final after :meth:`finish`."""
+        ...
+
+    def read(self, size_bytes: int, /) -> bytes:
+        """The next bytes, at most ``size_bytes`` and fewer only at the end; empty at the end."""
+        ...
+
+    def finish(self) -> None:
+        """Called once after the last byte was read, before anything becomes visible.
+
+        :raises SourceChangedError: what was read is not what is there now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the reader holds. May be called at any time, more than once."""
+        ...
+
+
+class Payload(Protocol):
+    """The bytes of one object; may be opened again for another try."""
+
+    @property
+    def name(self) -> str:
+        """What a person would call it, such as the file's path; used in messages."""
+        ...
+
+    @property
+    def max_size_bytes(self) -> int | None:
+        """An upper bound of its size, from which the part size follows; ``None`` when it is not known."""
+        ...
+
+    def open(self) -> PayloadReader:
+        """Begin a pass.
+
+        :raises SourceError: it cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlan:
+    """One object to be delivered: its full key, its bytes, what S3 stores beside them."""
+
+    key: str
+    payload: Payload
+    attributes: ObjectAttributes = field(default_factory=ObjectAttributes)
