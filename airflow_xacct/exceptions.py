@@ -19,7 +19,6 @@
     │   ├── NoCredentialsError            the worker has no identity to assume the role with
     │   ├── AssumeRoleError               STS refused the role
     │   ├── AccessDeniedError             S3, KMS or another service refused an action
-    │   ├── WrongOwnerError               the bucket is not owned by the account we expect
     │   ├── ExpiredCredentialsError
     │   ├── BucketNotFoundError
     │   ├── WrongRegionError
@@ -72,7 +71,6 @@ __all__ = [
     "StaleObjectsError",
     "ThrottledError",
     "TransportError",
-    "WrongOwnerError",
     "WrongRegionError",
     "XacctError",
 ]
@@ -208,10 +206,6 @@ class AccessDeniedError(AccessError):
         self.action = action
         self.resource = resource
         self.policy_kind = policy_kind
-
-
-class WrongOwnerError(AccessDeniedError):
-    """The bucket is not owned by the expected account: it was refused before a byte was stored."""
 
 
 class ExpiredCredentialsError(AccessError):

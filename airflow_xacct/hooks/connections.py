@@ -1,0 +1,222 @@
+"""From a connection id to the way into its destination: Airflow's edge of :mod:`airflow_xacct.access`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
+
+from airflow_xacct.access.cache import SessionCache
+from airflow_xacct.access.session import CredentialsSource, RoleAccess, WorkerIdentity
+from airflow_xacct.access.task_identity import TaskIdentity
+from airflow_xacct.destination import CONN_TYPE, DeploymentOptions, Destination, parse
+from airflow_xacct.exceptions import (
+    ConnectionNotFoundError,
+    InvalidArgumentError,
+    InvalidConnectionError,
+    NoCredentialsError,
+    RoleChainError,
+)
+
+try:  # the public place since Airflow 3.1
+    from airflow.sdk.log import mask_secret
+except ImportError:  # Airflow 2.11 and 3.0 have it elsewhere
+    from airflow.providers.common.compat.sdk import mask_secret
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+    from botocore.credentials import Credentials
+
+__all__ = ["SESSIONS", "deployment_options", "load_destination", "open_access"]
+
+log = logging.getLogger(__name__)
+
+#: AWS sets no limit; each hop costs a call and caps the session at an hour, and no set-up we know needs more.
+MAX_CHAIN_HOPS = 5
+
+#: The sessions of this process.
+SESSIONS = SessionCache()
+
+
+def deployment_options() -> DeploymentOptions:
+    """What the deployment allows beyond the defaults: section ``[xacct]`` of Airflow's configuration."""
+    return DeploymentOptions.from_settings(
+        allowed_endpoint_hosts=conf.get("xacct", "allowed_endpoint_hosts", fallback="") or "",
+        allow_insecure=conf.getboolean("xacct", "allow_insecure", fallback=False),
+        allow_proxies=conf.getboolean("xacct", "allow_proxies", fallback=False),
+    )
+
+
+def load_destination(conn_id: str | None, *, options: DeploymentOptions | None = None) -> Destination:
+    """Read and validate a connection of type ``aws_xacct``.
+
+    :raises InvalidArgumentError: no connection id was given.
+    :raises ConnectionNotFoundError: there is no such connection.
+    :raises InvalidConnectionError: with every problem of the connection.
+    """
+    if not conn_id:
+        raise InvalidArgumentError(
+            "no connection was named",
+            where="xacct_conn_id",
+            remedy="Name a connection of type 'aws_xacct': there is no default, and the worker's own identity is never "
+            "used in its place.",
+        )
+    connection = _get_connection(conn_id, role="the connection")
+    return _destination_of(conn_id, connection, options or deployment_options())
+
+
+def open_access(
+    destination: Destination,
+    *,
+    identity: TaskIdentity | None = None,
+    options: DeploymentOptions | None = None,
+) -> RoleAccess:
+    """The role of a destination for one caller, from the cache where it was assumed before.
+
+    :param identity: the task instance; read from Airflow's environment variables when left out.
+    :raises ConnectionNotFoundError: the source connection does not exist.
+    :raises RoleChainError: source connections form a cycle or a chain that is too deep.
+    """
+    options = options or deployment_options()
+    identity = identity if identity is not None else TaskIdentity.from_environ(os.environ)
+    return _open(destination, identity, options, chain=(destination.conn_id,))
+
+
+def _open(
+    destination: Destination, identity: TaskIdentity, options: DeploymentOptions, chain: Sequence[str]
+) -> RoleAccess:
+    source = _source_of(destination, identity, options, chain)
+    return SESSIONS.share(RoleAccess(destination, source, identity, options, on_credentials=_mask_credentials))
+
+
+def _source_of(
+    destination: Destination, identity: TaskIdentity, options: DeploymentOptions, chain: Sequence[str]
+) -> CredentialsSource:
+    """Whoever assumes the role of this destination."""
+    source_id = destination.source_conn_id
+    if not source_id:
+        return WorkerIdentity()
+    path = " -> ".join([*chain, source_id])
+    if source_id in chain:
+        raise RoleChainError(
+            f"source connections form a cycle: {path}",
+            where=f"connection {destination.conn_id!r}, extra source_conn_id",
+            remedy="One of them must be an 'aws' connection, or have no source_conn_id.",
+        )
+    if len(chain) >= MAX_CHAIN_HOPS:
+        raise RoleChainError(
+            f"the role chain is longer than {MAX_CHAIN_HOPS} roles: {path}",
+            where=f"connection {destination.conn_id!r}, extra source_conn_id",
+            remedy="Let one role trust an earlier one directly.",
+        )
+    connection = _get_connection(source_id, role=f"the source connection of {destination.conn_id!r}")
+    if connection.conn_type == CONN_TYPE:
+        hop = _destination_of(source_id, connection, options)
+        return _open(hop, identity, options, [*chain, source_id])
+    if connection.conn_type == "aws":
+        return AwsConnectionIdentity.of(source_id, connection)
+    raise InvalidConnectionError(
+        destination.conn_id,
+        [
+            f"source_conn_id: connection {source_id!r} is of type {connection.conn_type!r}. "
+            f"Name one of type 'aws' or {CONN_TYPE!r}."
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class AwsConnectionIdentity:
+    """An ``aws`` connection as the source: every method of the Amazon provider, and none of its fallbacks."""
+
+    conn_id: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, conn_id: str, connection: Connection) -> AwsConnectionIdentity:
+        """Identify the connection by its content, so that a changed one gets a session of its own."""
+        content = repr((connection.login, connection.password, connection.host, connection.schema, connection.extra))
+        return cls(conn_id, hashlib.sha256(content.encode()).hexdigest())
+
+    @property
+    def description(self) -> str:
+        return f"source connection {self.conn_id!r}"
+
+    @property
+    def cache_key(self) -> Hashable:
+        return ("aws", self.conn_id, self.fingerprint)
+
+    def credentials(self) -> Credentials:
+        """Let the Amazon provider find the credentials.
+
+        :raises NoCredentialsError: it found none.
+        """
+        session = AwsBaseHook(aws_conn_id=self.conn_id, client_type="sts").get_session()
+        found: Credentials | None = session.get_credentials()
+        if found is None:
+            raise NoCredentialsError(
+                f"the source connection {self.conn_id!r} gives no AWS credentials",
+                remedy="Give it keys, a profile or a role, or leave source_conn_id out to use the worker's identity.",
+            )
+        return found
+
+
+def _get_connection(conn_id: str, *, role: str) -> Connection:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise ConnectionNotFoundError(
+            f"{role} does not exist: {conn_id!r}",
+            where="Airflow's connections, AIRFLOW_CONN_* and the secrets backend",
+            remedy=f"Create it under Admin > Connections, or set AIRFLOW_CONN_{conn_id.upper()}; nothing was sent with "
+            "another identity.",
+        ) from error
+
+
+def _destination_of(conn_id: str, connection: Connection, options: DeploymentOptions) -> Destination:
+    if connection.conn_type != CONN_TYPE:
+        raise InvalidConnectionError(
+            conn_id,
+            [
+                f"the connection is of type {connection.conn_type!r}; choose {CONN_TYPE!r} ('Amazon Web Services "
+                "(cross-account)')"
+            ],
+        )
+    return parse(
+        conn_id,
+        connection.extra,
+        options=options,
+        login=connection.login,
+        password=connection.password,
+        host=connection.host,
+        schema=connection.schema,
+        port=connection.port,
+    )
+
+
+def _mask_credentials(secret_access_key: str, session_token: str) -> None:
+    """Hide temporary secrets in logs; not the access key id, which CloudTrail joins on."""
+    mask_secret(secret_access_key)
+    mask_secret(session_token)
+
+
+def connection_metadata(destination: Destination) -> dict[str, Any]:
+    """What the Amazon provider may know of the destination: endpoints, region and bucket, nothing of the role."""
+    services: dict[str, dict[str, Any]] = {
+        service: {"endpoint_url": url} for service, url in destination.endpoints if service != "*"
+    }
+    if destination.bucket:
+        services.setdefault("s3", {})["bucket_name"] = str(destination.bucket)
+    extra: dict[str, Any] = {
+        "region_name": destination.region_name,
+        "endpoint_url": destination.endpoint_for("*"),
+        "verify": destination.verify_argument,
+        "service_config": services,
+        "config_kwargs": destination.config_kwargs,
+    }
+    return {key: value for key, value in extra.items() if value not in (None, {})}
