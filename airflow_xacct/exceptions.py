@@ -101,7 +101,7 @@ class XacctError(Exception):
     def __str__(self) -> str:
         text = self.what.rstrip(".")
         if self.where:
-            text += f" [{self.where}]"
+            text += f" ({self.where})"  # no square brackets: rich, and so Airflow's CLI, would take them for markup
         text += "."
         if self.remedy:
             text += f" {self.remedy}"

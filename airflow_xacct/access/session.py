@@ -17,7 +17,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Credent
 from airflow_xacct.access.assume import AssumedRole, AssumeRoleRequest, CredentialsListener
 from airflow_xacct.access.guards import guard_bucket_owner
 from airflow_xacct.access.refusals import RefusalContext, translate
-from airflow_xacct.access.task_identity import TaskIdentity, role_session_name
+from airflow_xacct.access.task_identity import TaskIdentity, role_session_name, session_tags
 from airflow_xacct.destination import DeploymentOptions, Destination, check_endpoint_url
 from airflow_xacct.exceptions import ConfigurationError, NoCredentialsError, XacctError
 
@@ -118,6 +118,7 @@ class RoleAccess:
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._clients: dict[_ClientKey, Any] = {}
+        self._sessions: dict[str | None, boto3.session.Session] = {}
         self._credentials: Credentials | None = None
         self.role = AssumedRole(
             self.request, self._make_sts_client, clock=self.clock, on_credentials=self.on_credentials
@@ -133,6 +134,7 @@ class RoleAccess:
             external_id=to.external_id,
             duration_seconds=to.duration_seconds,
             source_identity=to.source_identity or "",
+            tags=session_tags(self.identity, to.extra_session_tags) if to.tags_sessions else (),
         )
 
     @property
@@ -223,7 +225,9 @@ class RoleAccess:
         with self._lock:
             if key not in self._clients:
                 try:
-                    make_client: Any = self.session(region).client  # stubs know each service's name, we do not
+                    if region not in self._sessions:  # a session costs far more than a client made from it
+                        self._sessions[region] = self.session(region)
+                    make_client: Any = self._sessions[region].client  # stubs want each service's name
                     client = make_client(
                         service,
                         endpoint_url=self.destination.endpoint_for(service),

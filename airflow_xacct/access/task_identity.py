@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["SESSION_NAME_MAX_CHARS", "TaskIdentity", "role_session_name"]
+__all__ = ["SESSION_NAME_MAX_CHARS", "TaskIdentity", "role_session_name", "session_tags"]
 
 #: AWS: *AssumeRole*, parameter RoleSessionName: 2 to 64 of ``[\w+=,.@-]``.
 SESSION_NAME_MAX_CHARS = 64
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_+=,.@-]+")
+# AWS: *Tag* (AWS STS API Reference) takes letters of all scripts; ASCII is what every reader of CloudTrail can type
+_ILLEGAL_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]+")
+_TAG_VALUE_MAX_CHARS = 256
 _SEPARATOR = "."
 _DIGEST_CHARS = 8
 
@@ -80,3 +83,28 @@ def _shorten(parts: Sequence[str], room: int) -> list[str]:
     while limit > 1 and sum(min(len(part), limit) for part in parts) > room:
         limit -= 1
     return [part[:limit] for part in parts]
+
+
+def session_tags(identity: TaskIdentity, further: Iterable[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
+    """The session tags that say which task instance it is, and the connection's own.
+
+    A tag of the connection wins over one of ours with the same name. What STS does not take becomes ``-``.
+
+    :param further: (key, value) pairs, legal already.
+    :return: sorted pairs (AWS: *Pass session tags in AWS STS*: values of at most 256 letters, digits, spaces and
+        ``_.:/=+-@``).
+    """
+    ours: dict[str, str] = {}
+    if identity:
+        ours = {
+            "dag_id": identity.dag_id,
+            "task_id": identity.task_id,
+            "run_id": identity.run_id,
+            "map_index": str(identity.map_index),
+            "try_number": str(identity.try_number),
+            "logical_date": identity.logical_date,
+        }
+    legal = {key: _ILLEGAL_IN_TAGS.sub("-", value)[:_TAG_VALUE_MAX_CHARS] for key, value in ours.items() if value}
+    theirs = dict(further)
+    taken = {key.lower() for key in theirs}
+    return tuple(sorted({**{key: value for key, value in legal.items() if key not in taken}, **theirs}.items()))

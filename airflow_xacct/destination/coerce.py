@@ -22,8 +22,8 @@ _LARGEST = 10**18
 
 
 def is_absent(value: object) -> bool:
-    """Whether a value means that the extra was not given: null, the empty text or an empty object."""
-    return value is None or value == "" or (isinstance(value, Mapping) and not value)
+    """Whether a value means that the extra was not given: null or the empty text, as a form stores a blank."""
+    return value is None or value == ""
 
 
 def to_text(value: object) -> str:

@@ -20,7 +20,7 @@ def resolve_key(destination: Destination, key: str) -> str:
     """Return the full key of an object.
 
     :param key: relative to the connection's prefix.
-    :raises OutsideDestinationError: if it would leave the prefix: absolute, with ``..``, encoded, a URL.
+    :raises OutsideDestinationError: if it would leave the prefix: absolute, with ``..`` (also encoded), a URL.
     :raises InvalidArgumentError: if it is empty, ends in a slash, is too long or holds control characters.
     """
     if not key:

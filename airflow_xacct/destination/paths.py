@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from airflow_xacct.destination.text import show
 from airflow_xacct.exceptions import InvalidArgumentError
@@ -18,8 +19,7 @@ MAX_KEY_BYTES = 1024
 # Control characters and line separators break listings and logs; lone surrogates have no UTF-8; XML, in which
 # S3 lists keys, cannot carry U+FFFE and U+FFFF.
 _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-# A dot, a slash or a backslash that some later decoder would bring to life, encoded once or more often.
-_ENCODED = re.compile(r"%(?:25)*(?:2e|2f|5c)", re.IGNORECASE)
+_SEPARATOR = re.compile(r"[/\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,10 @@ def path_problem(path: str) -> PathProblem | None:
         return PathProblem(f"{shown} begins with a slash", "Keys are relative: leave the first slash out.", True)
     if "\\" in path:
         return PathProblem(f"{shown} holds a backslash", "Separate with slashes.", True)
-    if _ENCODED.search(path):
-        return PathProblem(f"{shown} holds an encoded dot, slash or backslash", "Write the character itself.", True)
+    if _climbs_when_decoded(path):
+        return PathProblem(
+            f"{shown} would lead elsewhere once its percent-encoding is undone", "Write the path without them.", True
+        )
     if "://" in path:
         return PathProblem(f"{shown} is a URL", "Give the key alone, relative to the connection's prefix.", True)
     segments = path.removesuffix("/").split("/") if path else []
@@ -53,6 +55,20 @@ def path_problem(path: str) -> PathProblem | None:
     if "" in segments:
         return PathProblem(f"{shown} holds an empty segment", "Write one slash between two names.", True)
     return None
+
+
+def _climbs_when_decoded(path: str) -> bool:
+    """Whether some later decoder would bring a ``..`` or a leading slash to life, however often it was encoded.
+
+    A slash inside a value, as Hive writes a partition (``tz=America%2FNew_York``), leads nowhere.
+    """
+    decoded = unquote(path)
+    while decoded != path:
+        segments = _SEPARATOR.split(decoded)
+        if not segments[0] or "." in segments or ".." in segments:
+            return True
+        path, decoded = decoded, unquote(decoded)
+    return False
 
 
 def normalise_prefix(text: str) -> str:

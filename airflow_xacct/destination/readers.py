@@ -28,8 +28,8 @@ MAX_SESSION_TAGS = 50
 MAX_TAG_KEY_CHARS = 128
 MAX_TAG_VALUE_CHARS = 256
 _TAG_PUNCTUATION = frozenset("_.:/=+-@")
-#: How many of them are ours: DAG, task and run.
-AUTOMATIC_SESSION_TAGS = 3
+#: How many of them are ours: DAG, task, run, map index, try and logical date.
+AUTOMATIC_SESSION_TAGS = 6
 
 _SERVICE = re.compile(r"\*|[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
@@ -66,7 +66,7 @@ def read_session_tags(
         problems.add(
             where,
             f"there are {len(tags)} tags. A session has at most {MAX_SESSION_TAGS}, "
-            f"and {AUTOMATIC_SESSION_TAGS} of them say DAG, task and run.",
+            f"and {AUTOMATIC_SESSION_TAGS} of them say which task instance it is.",
         )
     return bool(tags), tuple(sorted(tags.items()))
 

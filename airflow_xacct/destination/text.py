@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["kind_of", "listed", "mask", "show", "show_name"]
+
 _SHOWN_CHARS = 60
+_SEARCHED_CHARS = 400
 _TAIL_CHARS = 4
 
 # An access key id; a secret access key, which is 40 base64 characters; a session token, which is far longer;
@@ -26,7 +29,8 @@ def show(value: object) -> str:
     """Quote a value for a message: cut when it is long, masked when it looks like a credential."""
     if not isinstance(value, str):
         return repr(value)
-    if _LOOKS_SECRET.search(value):
+    # only the beginning is ever shown, so only a secret that begins there can be
+    if _LOOKS_SECRET.search(value[:_SEARCHED_CHARS]):
         return mask(value)
     # repr() escapes control characters and lone surrogates, which no log handler could encode
     if len(value) <= _SHOWN_CHARS:

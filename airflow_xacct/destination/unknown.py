@@ -23,10 +23,11 @@ _AMAZON_GROUPS = {name.partition(".")[0] for name in _BY_AMAZON_NAME if "." in n
 _SOURCE_REMEDY = (
     "it says who assumes the role. That belongs in an aws connection: make one and name it in source_conn_id."
 )
-_WITHOUT_EXTRA = {
-    "assume_role_kwargs.Policy": "no extra: tasks make their own session policy",
-    "assume_role_kwargs.PolicyArns": "no extra: tasks make their own session policy",
-    "assume_role_kwargs.TransitiveTagKeys": "no extra: tags end with the session they were given to",
+_OWN_POLICY = "has no extra, since tasks make their own session policy"
+_TRANSLATIONS = {full: f"is {extra}" for full, extra in _BY_AMAZON_NAME.items()} | {
+    "assume_role_kwargs.Policy": _OWN_POLICY,
+    "assume_role_kwargs.PolicyArns": _OWN_POLICY,
+    "assume_role_kwargs.TransitiveTagKeys": "has no extra, since tags end with the session they were given to",
 }
 
 
@@ -49,29 +50,21 @@ def _explain_group(group: str, value: object) -> str:
     """Translate what the Amazon provider nests, key by key."""
     if group == "session_kwargs":
         return f"{_SOURCE_REMEDY} A region is region_name here."
-    try:
-        keys = list(to_mapping(value)) if value else []
-    except InvalidArgumentError:
-        keys = []
     if group == "service_config":
         return (
             "it is a name of the Amazon provider. Here an endpoint is endpoint_url, an object with a URL for "
             "each service, and the bucket is bucket."
         )
-    translated = []
-    for key in keys:
-        full = f"{group}.{key}"
-        if full in _BY_AMAZON_NAME:
-            translated.append(f"{key} is {_BY_AMAZON_NAME[full]}")
-        elif full in _WITHOUT_EXTRA:
-            translated.append(f"{key} has {_WITHOUT_EXTRA[full]}")
-    if not translated:
-        translated = [
-            f"{name.partition('.')[2]} is {extra}"
-            for name, extra in _BY_AMAZON_NAME.items()
-            if name.startswith(f"{group}.")
-        ]
-    return f"it is a name of the Amazon provider. Here {listed(translated, 'and')}."
+    translations = {
+        full.partition(".")[2]: phrase for full, phrase in _TRANSLATIONS.items() if full.startswith(f"{group}.")
+    }
+    try:
+        keys = set(to_mapping(value))
+    except InvalidArgumentError:
+        keys = set()
+    said = [f"{key} {phrase}" for key, phrase in translations.items() if key in keys]
+    said = said or [f"{key} {phrase}" for key, phrase in translations.items()]
+    return f"it is a name of the Amazon provider. Here {listed(said, 'and')}."
 
 
 def _explain_near(name: str) -> str:

@@ -218,6 +218,26 @@ def test_a_chain_of_roles(worker: Scenario, connect: Connect) -> None:
     assert [event.duration_seconds for event in events] == [3600, 43200, 3600]  # a chain is capped at an hour
 
 
+def test_session_tags_are_sent_where_the_connection_says_so(worker: Scenario, connect: Connect) -> None:
+    """Opt-in, since both sides must allow sts:TagSession; without that the error names it."""
+    identity = TaskIdentity("nyc", "flights", "r1", try_number=1)
+    conn_id = connect(session_tags={"team": "data"})
+    with pytest.raises(AssumeRoleError, match="Allow sts:TagSession"):
+        s3(conn_id, identity=identity)
+    trust = _trust(worker.worker.user_arn, worker.external_id)
+    trust["Statement"][0]["Action"] = ["sts:AssumeRole", "sts:TagSession"]
+    worker.account_b.client("iam").update_assume_role_policy(RoleName="DataDumpRole", PolicyDocument=json.dumps(trust))
+    worker.account_a.client("iam").put_user_policy(
+        UserName="airflow-worker", PolicyName="tags", PolicyDocument=json.dumps(_allow("sts:TagSession", "*"))
+    )
+    s3(conn_id, identity=identity)
+    assert worker.box.assume_role_events[-1].tags == {
+        "dag_id": "nyc", "task_id": "flights", "run_id": "r1", "map_index": "-1", "try_number": "1", "team": "data"
+    }  # fmt: skip
+    s3(identity=identity)
+    assert worker.box.assume_role_events[-1].tags == {}
+
+
 def test_a_cycle_of_sources_is_named(worker: Scenario, connect: Connect) -> None:
     """a -> b -> a would never end."""
     connect("a", source_conn_id="b")

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_xacct.access.task_identity import TaskIdentity, role_session_name
+from airflow_xacct.access.task_identity import TaskIdentity, role_session_name, session_tags
 
 LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
 
@@ -71,3 +71,19 @@ def test_every_name_is_legal(dag: str, task: str, run: str, index: int, prefix: 
     name = role_session_name(TaskIdentity(dag, task, run, index), conn_id="c", prefix=prefix)
     assert LEGAL.fullmatch(name)
     assert name.startswith(prefix)
+
+
+def test_session_tags_say_which_task_instance_it_is() -> None:
+    """Policies of B and CloudTrail can use them; the connection's own come beside, and win."""
+    identity = TaskIdentity("nyc", "flights", "manual__2013|x", 3, 2, "2013-01-01T00:00:00+00:00")
+    assert session_tags(identity, [("team", "data"), ("Dag_ID", "mine")]) == (
+        ("Dag_ID", "mine"),
+        ("logical_date", "2013-01-01T00:00:00+00:00"),
+        ("map_index", "3"),
+        ("run_id", "manual__2013-x"),
+        ("task_id", "flights"),
+        ("team", "data"),
+        ("try_number", "2"),
+    )
+    assert session_tags(TaskIdentity(), [("team", "data")]) == (("team", "data"),)
+    assert len(dict(session_tags(TaskIdentity("d" * 300)))["dag_id"]) == 256
