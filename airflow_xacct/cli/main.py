@@ -1,0 +1,55 @@
+"""``airflow-xacct``: the command line; each command lives in a module of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from airflow_xacct import __version__
+from airflow_xacct.cli import demo_command, sandbox_command
+from airflow_xacct.exceptions import XacctError
+
+__all__ = ["build_parser", "main", "run"]
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+COMMANDS = (demo_command, sandbox_command)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``airflow xacct`` takes the same ones."""
+    parser = argparse.ArgumentParser(
+        prog="airflow-xacct", description="Deliver data into another AWS account from Apache Airflow."
+    )
+    parser.add_argument("--version", action="version", version=f"airflow-xacct {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.register(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    :param argv: the arguments after the program's name; by default the process's own.
+    :return: 0 when it did what was asked, 1 when it did not, 2 for arguments it does not know, 130 after Ctrl-C.
+    """
+    args = build_parser().parse_args(argv)
+    return run(args.func, args)
+
+
+def run(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Carry out one command; an error of ours becomes a message and an exit status."""
+    try:
+        return command(args)
+    except XacctError as error:
+        print(f"airflow-xacct: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

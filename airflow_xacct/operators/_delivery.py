@@ -1,0 +1,149 @@
+"""From a plan to a delivery, inside a running task: the pieces that operators share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_xacct.access.task_identity import TaskIdentity
+from airflow_xacct.delivery.boto3_store import Boto3Store
+from airflow_xacct.delivery.commit import DeliveryEngine
+from airflow_xacct.delivery.identity import DeliveryIdentity
+from airflow_xacct.delivery.log import AirflowTaskLog
+from airflow_xacct.delivery.progress import LogProgress
+from airflow_xacct.delivery.settings import TransferSettings
+from airflow_xacct.destination import narrow
+from airflow_xacct.exceptions import InvalidArgumentError
+from airflow_xacct.hooks.connections import load_destination, open_access
+
+if TYPE_CHECKING:
+    from airflow_xacct.access.session import RoleAccess
+    from airflow_xacct.delivery.log import LogStore
+    from airflow_xacct.delivery.result import DeliveryResult
+    from airflow_xacct.destination import Destination
+    from airflow_xacct.dump.upload import UploadPlan
+
+log = logging.getLogger(__name__)
+
+__all__ = ["TaskRun", "deliver", "open_destination", "task_run"]
+
+
+def open_destination(xacct_conn_id: str, *, bucket: str | None = None, prefix: str | None = None) -> Destination:
+    """The connection's destination, narrowed by what the task says.
+
+    :raises ConfigurationError: no such connection, one with problems, no bucket, or a task that asks for more than the
+        connection allows.
+    """
+    destination = narrow(load_destination(xacct_conn_id), bucket=bucket, prefix=prefix)
+    if destination.bucket is None:
+        raise InvalidArgumentError(
+            "no bucket is named",
+            where=f"connection {xacct_conn_id!r}",
+            remedy="Set the extra bucket of the connection, or the argument bucket of the task.",
+        )
+    return destination
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRun:
+    """What a delivery needs to know of the running task.
+
+    :param identity: who asks.
+    :param generation: how often the run was cleared.
+    :param log: where the delivery keeps its log; ``None`` before Airflow 3.3 and outside a task.
+    """
+
+    identity: TaskIdentity
+    generation: int = 0
+    log: LogStore | None = None
+
+
+def task_run(context: Mapping[str, Any]) -> TaskRun:
+    """Read a task's context; an empty one is outside a task."""
+    ti = context.get("ti")
+    if ti is None:
+        return TaskRun(TaskIdentity())
+    logical_date = context.get("logical_date")
+    store = context.get("task_state_store")
+    return TaskRun(
+        TaskIdentity(
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            try_number=ti.try_number or 0,
+            logical_date=logical_date.isoformat() if logical_date else "",
+        ),
+        generation=getattr(context.get("dag_run"), "clear_number", 0) or 0,
+        log=AirflowTaskLog(store) if store is not None else None,
+    )
+
+
+def deliver(
+    destination: Destination,
+    plan: UploadPlan,
+    run: TaskRun,
+    *,
+    allow_delete: bool = False,
+    settings: TransferSettings | None = None,
+) -> tuple[DeliveryResult, str | None]:
+    """Assume the role and deliver a plan.
+
+    :return: the result, and the region it was delivered to where it is known.
+    :raises AccessError: the other account refused.
+    :raises SourceError: the source changed or could not be read.
+    :raises DeliveryError: it did not land as asked.
+    """
+    settings = settings or TransferSettings()
+    access = open_access(destination, identity=run.identity)
+    engine = DeliveryEngine(
+        store=open_store(access, settings),
+        log=run.log,
+        identity=DeliveryIdentity(
+            conn_id=destination.conn_id,
+            bucket=str(destination.bucket),
+            account=destination.bucket_owner,
+            dag_id=run.identity.dag_id,
+            task_id=run.identity.task_id,
+            run_id=run.identity.run_id,
+            map_index=run.identity.map_index,
+            generation=run.generation,
+            session_arn=access.session_arn,
+            dataset=plan.root,
+        ),
+        settings=settings,
+    )
+    result = engine.deliver(
+        plan.objects,
+        if_exists=plan.if_exists,
+        manifest_key=plan.manifest_key,
+        manifest="always" if plan.manifest_key else "never",
+        manifest_attributes=plan.manifest_attributes,
+        allow_delete=allow_delete,
+        progress=LogProgress(log, time.monotonic),
+    )
+    return result, access.region()
+
+
+def open_store(access: RoleAccess, settings: TransferSettings) -> Boto3Store:
+    """The bucket of a destination, with a client that repeats calls and one that never does."""
+    to = access.destination
+    common: dict[str, Any] = {
+        "max_pool_connections": settings.parts_in_flight + settings.objects_in_flight,
+        # we compute CRC64NVME ourselves and send it; botocore's own default would add a second checksum
+        "request_checksum_calculation": "when_required",
+    }
+    arn = f"arn:{to.role.partition}:s3:::{to.bucket}"
+
+    def explain(error: Exception, action: str, key: str) -> Exception:
+        return access.explain(error, action=action, resource=f"{arn}/{key}" if key else arn)
+
+    return Boto3Store(
+        client=access.client("s3", **common),
+        single_attempt_client=access.client("s3", **common, retries={"total_max_attempts": 1, "mode": "standard"}),
+        bucket=str(to.bucket),
+        translate=explain,
+    )

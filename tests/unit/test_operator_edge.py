@@ -1,0 +1,109 @@
+"""What the operators tell Airflow: assets, links, and nothing done in a constructor."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_xacct.destination import Destination, parse
+from airflow_xacct.links.console import S3ConsoleLink, console_url
+from airflow_xacct.operators import CrossAccountUploadOperator
+from airflow_xacct.operators._assets import asset_alias_name, dataset_prefix
+
+
+def destination(partition: str = "aws", **extra: Any) -> Destination:
+    return parse(
+        "acme",
+        {
+            "role_arn": f"arn:{partition}:iam::222222222222:role/DataDumpRole",
+            "external_id": "ext-1234",
+            "bucket": "acme-landing",
+            "prefix": "airflow/",
+            **extra,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "key", "expected"),
+    [
+        (None, "orders/{{ ds }}/x.csv", "orders/"),
+        (None, "orders/daily-{{ ds }}.csv", "orders/"),
+        (None, "orders/{% if a %}b{% endif %}/", "orders/"),
+        (None, "orders/today.csv", "orders/"),
+        (None, "{{ ds }}.csv", ""),
+        (None, "today.csv", ""),
+        ("mine", "orders/x", "mine"),
+        (None, object(), ""),
+    ],
+)
+def test_one_dataset_for_all_days(dataset: Any, key: Any, expected: str) -> None:
+    """The part of the key that no template changes."""
+    assert dataset_prefix(dataset, key) == expected
+
+
+def test_the_alias_is_named_after_the_connection() -> None:
+    """What is mapped or templated is not known when the DAG is parsed."""
+    assert asset_alias_name("acme") == "xacct:acme"
+    assert asset_alias_name("{{ params.conn }}") == asset_alias_name(object()) == "xacct"
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "host"),
+    [
+        ("aws", "eu-central-1", "eu-central-1.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_console_of_each_partition(partition: str, region: str, host: str) -> None:
+    """The link leads to the prefix, in the right console."""
+    url = console_url(destination(partition), region=region, key="orders/ds=1/")
+    assert url == f"https://{host}/s3/buckets/acme-landing?region={region}&prefix=airflow%2Forders%2Fds%3D1%2F"
+
+
+def test_no_link_where_there_is_no_console() -> None:
+    """An isolated partition, an unknown region, an access point's ARN."""
+    assert console_url(destination("aws-iso"), region="us-iso-east-1", key="a") == ""
+    assert console_url(destination(), region=None, key="a") == ""
+    arn = "arn:aws:s3:eu-central-1:222222222222:accesspoint/landing"
+    assert console_url(destination(bucket=arn), region="eu-central-1", key="a") == ""
+
+
+def test_the_link_is_kept_with_the_task_instance() -> None:
+    """Unless the task pushes no XCom."""
+    kept: dict[str, str] = {}
+    context = {"ti": SimpleNamespace(xcom_push=lambda key, value: kept.update({key: value}))}
+    silent = SimpleNamespace(do_xcom_push=False)
+    S3ConsoleLink.persist(context, silent, destination(), region="eu-central-1", key="a")
+    assert kept == {}
+    S3ConsoleLink.persist(context, SimpleNamespace(do_xcom_push=True), destination(), region="eu-central-1", key="a")
+    assert list(kept) == ["xacct_s3_console"]
+    assert S3ConsoleLink().name == "S3 console (Account B)"
+    assert S3ConsoleLink().xcom_key != "xacct_s3_console"
+
+
+def test_the_constructor_takes_keywords_and_assigns() -> None:
+    """Wrong values are no error when the DAG is parsed, since templates are not rendered yet."""
+    parameters = inspect.signature(CrossAccountUploadOperator.__init__).parameters
+    assert all(
+        p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for name, p in parameters.items() if name != "self"
+    )
+    operator = CrossAccountUploadOperator(task_id="t", xacct_conn_id="", if_exists="nonsense")  # type: ignore[arg-type]
+    for name in parameters:
+        if name not in ("self", "kwargs", "outlets"):
+            assert hasattr(operator, name), name
+
+
+def test_every_template_field_exists_and_is_documented() -> None:
+    """A template field that is misspelt would be noticed only at run time."""
+    operator = CrossAccountUploadOperator(task_id="t", xacct_conn_id="acme")
+    text = CrossAccountUploadOperator.__doc__ or ""
+    for name in operator.template_fields:
+        assert hasattr(operator, name)
+        described = text.split(f":param {name}:", 1)[1].split(":param", 1)[0]
+        assert "(templated)" in described, name
+    assert set(operator.template_fields_renderers) <= set(operator.template_fields)
