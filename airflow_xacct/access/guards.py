@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from botocore.hooks import BaseEventHooks
     from botocore.model import OperationModel
 
-__all__ = ["EXPECTED_OWNER", "EXPECTED_SOURCE_OWNER", "guard_bucket_owner"]
+__all__ = ["EXPECTED_OWNER", "EXPECTED_SOURCE_OWNER", "guard_bucket_owner", "guard_region"]
 
 EXPECTED_OWNER = "ExpectedBucketOwner"
 EXPECTED_SOURCE_OWNER = "ExpectedSourceBucketOwner"
@@ -33,6 +33,21 @@ def guard_bucket_owner(events: BaseEventHooks, *, bucket_owner: str, bucket: str
     :param bucket: the connection's bucket; the source of a copy is known to be B's only when it is this one.
     """
     events.register_first(_EVENT, _owner_handler(bucket_owner, bucket), unique_id=_HANDLER_ID)
+
+
+def guard_region(events: BaseEventHooks) -> None:
+    """Keep S3 calls in the region that was asked for: botocore would follow a bucket to any other.
+
+    Where data is stored is often a promise to somebody, so a bucket elsewhere is an error and not a detour.
+
+    :param events: the event emitter of a botocore (or aiobotocore) session, before clients are made from it.
+    """
+    events.register("before-call.s3", _stay, unique_id="airflow-xacct-region")
+
+
+def _stay(context: dict[str, Any], **_: Any) -> None:
+    # what botocore's redirector looks at before it follows
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _owner_handler(bucket_owner: str, bucket: str) -> Callable[..., None]:

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
 
 from airflow_xacct.access.assume import AssumedRole, AssumeRoleRequest, CredentialsListener
-from airflow_xacct.access.guards import guard_bucket_owner
+from airflow_xacct.access.guards import guard_bucket_owner, guard_region
 from airflow_xacct.access.refusals import RefusalContext, translate
 from airflow_xacct.access.task_identity import TaskIdentity, role_session_name, session_tags
 from airflow_xacct.destination import DeploymentOptions, Destination, check_endpoint_url
@@ -104,6 +104,7 @@ class RoleAccess:
     :param source: whoever assumes.
     :param identity: the task instance it is done for.
     :param options: which endpoints the deployment allows.
+    :param policy: session policy document as JSON text; empty for none.
     :param clock: the time now, with its zone.
     :param on_credentials: told of each new (secret access key, session token).
     """
@@ -112,6 +113,7 @@ class RoleAccess:
     source: CredentialsSource
     identity: TaskIdentity
     options: DeploymentOptions
+    policy: str = ""
     clock: Callable[[], datetime] = _now
     on_credentials: CredentialsListener | None = field(default=None, repr=False)
 
@@ -134,6 +136,7 @@ class RoleAccess:
             external_id=to.external_id,
             duration_seconds=to.duration_seconds,
             source_identity=to.source_identity or "",
+            policy=self.policy,
             tags=session_tags(self.identity, to.extra_session_tags) if to.tags_sessions else (),
         )
 
@@ -256,6 +259,8 @@ class RoleAccess:
 
     def _guard(self, events: Any) -> None:
         to = self.destination
+        if to.region_name:
+            guard_region(events)
         guard_bucket_owner(events, bucket_owner=to.bucket_owner, bucket=str(to.bucket or ""))
 
     def _config(self, overrides: Mapping[str, Any]) -> Config:

@@ -14,6 +14,7 @@ from airflow_xacct.destination.fields import FIELDS, FIELDS_BY_NAME
 from airflow_xacct.destination.options import DeploymentOptions
 from airflow_xacct.destination.partitions import partition_of_region
 from airflow_xacct.destination.problems import Problems
+from airflow_xacct.destination.readers import AUTO
 from airflow_xacct.destination.unknown import explain_unknown
 from airflow_xacct.exceptions import InvalidConnectionError
 
@@ -42,6 +43,7 @@ class Destination:
     :param tags_sessions: whether sessions carry DAG, task and run as tags.
     :param extra_session_tags: further tags, as sorted pairs; empty unless ``tags_sessions``.
     :param source_identity: the source identity of sessions, or None.
+    :param session_policy: ``auto``, ``off``, or a policy document as JSON text.
     :param endpoints: URLs by the boto3 name of a service, ``*`` for all others, as sorted pairs.
     :param verify: whether TLS certificates are verified, or the path of the authorities to trust.
     :param client_settings: settings of botocore's clients, as sorted pairs with dotted names.
@@ -62,6 +64,7 @@ class Destination:
     tags_sessions: bool = False
     extra_session_tags: tuple[tuple[str, str], ...] = ()
     source_identity: str | None = None
+    session_policy: str = AUTO
     endpoints: tuple[tuple[str, str], ...] = ()
     verify: bool | str = True
     client_settings: tuple[tuple[str, Scalar], ...] = ()
@@ -162,6 +165,7 @@ def _assemble(conn_id: str, values: dict[str, Any]) -> Destination:
         tags_sessions=tags_sessions,
         extra_session_tags=extra_session_tags,
         source_identity=values.get("source_identity"),
+        session_policy=values.get("session_policy", AUTO),
         endpoints=values.get("endpoint_url", ()),
         verify=values.get("verify", True),
         client_settings=values.get("config_kwargs", ()),

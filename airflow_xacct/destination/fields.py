@@ -193,6 +193,19 @@ FIELDS: tuple[Field, ...] = (
         amazon_names=("assume_role_kwargs.SourceIdentity",),
     ),
     Field(
+        "session_policy",
+        "text or object",
+        "Session policy",
+        "auto narrows each session to what its task does, or keeps it inside the destination where that is not known. "
+        "off leaves the session all that the role may. Or a policy document of your own.",
+        "auto",
+        page="Session policies",
+        default="auto",
+        amazon_names=("assume_role_kwargs.Policy",),
+        in_form=False,
+        read=readers.read_session_policy,
+    ),
+    Field(
         "endpoint_url",
         "text or object",
         "Endpoint URL",

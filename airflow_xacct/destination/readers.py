@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
 
 from airflow_xacct.destination.client_config import read_config_kwargs
-from airflow_xacct.destination.coerce import is_absent, to_text
+from airflow_xacct.destination.coerce import is_absent, load_json, to_text
 from airflow_xacct.destination.endpoints import parse_endpoint_url
 from airflow_xacct.destination.options import DeploymentOptions
 from airflow_xacct.destination.problems import Problems
@@ -15,10 +16,14 @@ from airflow_xacct.destination.text import show
 from airflow_xacct.exceptions import InvalidArgumentError
 
 __all__ = [
+    "AUTO",
     "AUTOMATIC_SESSION_TAGS",
+    "MAX_POLICY_CHARS",
     "MAX_SESSION_TAGS",
+    "OFF",
     "read_config_kwargs",
     "read_endpoints",
+    "read_session_policy",
     "read_session_tags",
     "read_verify",
 ]
@@ -27,6 +32,9 @@ __all__ = [
 MAX_SESSION_TAGS = 50
 MAX_TAG_KEY_CHARS = 128
 MAX_TAG_VALUE_CHARS = 256
+#: AWS: *AssumeRole*, parameter Policy: plaintext characters, white space included.
+MAX_POLICY_CHARS = 2048
+AUTO, OFF = "auto", "off"
 _TAG_PUNCTUATION = frozenset("_.:/=+-@")
 #: How many of them are ours: DAG, task, run, map index, try and logical date.
 AUTOMATIC_SESSION_TAGS = 6
@@ -69,6 +77,39 @@ def read_session_tags(
             f"and {AUTOMATIC_SESSION_TAGS} of them say which task instance it is.",
         )
     return bool(tags), tuple(sorted(tags.items()))
+
+
+def read_session_policy(
+    value: str | Mapping[str, object],
+    options: DeploymentOptions,  # noqa: ARG001 - every reader takes the same arguments
+    problems: Problems,  # noqa: ARG001
+    where: str,  # noqa: ARG001
+) -> str:
+    """Read which session policy sessions get.
+
+    :returns: ``auto``, ``off``, or a document as compact JSON text.
+    :raises InvalidArgumentError: it is none of them.
+    """
+    if isinstance(value, str) and value in (AUTO, OFF):
+        return value
+    document = value if isinstance(value, Mapping) else _loaded(value)
+    if not isinstance(document, Mapping) or not document.get("Statement"):
+        raise InvalidArgumentError(
+            "it is neither auto, off, nor a policy document", remedy="A document is an object with a Statement."
+        )
+    text = json.dumps(document, separators=(",", ":"))
+    if len(text) > MAX_POLICY_CHARS:
+        raise InvalidArgumentError(
+            f"the document has {len(text)} characters", remedy=f"STS takes {MAX_POLICY_CHARS}: shorten it."
+        )
+    return text
+
+
+def _loaded(text: str) -> object:
+    try:
+        return load_json(text)
+    except InvalidArgumentError:
+        return None
 
 
 def _tag_part(text: str, part: str, shortest: int, longest: int) -> str:

@@ -23,10 +23,8 @@ _AMAZON_GROUPS = {name.partition(".")[0] for name in _BY_AMAZON_NAME if "." in n
 _SOURCE_REMEDY = (
     "it says who assumes the role. That belongs in an aws connection: make one and name it in source_conn_id."
 )
-_OWN_POLICY = "has no extra, since tasks make their own session policy"
 _TRANSLATIONS = {full: f"is {extra}" for full, extra in _BY_AMAZON_NAME.items()} | {
-    "assume_role_kwargs.Policy": _OWN_POLICY,
-    "assume_role_kwargs.PolicyArns": _OWN_POLICY,
+    "assume_role_kwargs.PolicyArns": "has no extra: session_policy is a document",
     "assume_role_kwargs.TransitiveTagKeys": "has no extra, since tags end with the session they were given to",
 }
 

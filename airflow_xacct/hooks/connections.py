@@ -13,9 +13,11 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
 from airflow_xacct.access.cache import SessionCache
+from airflow_xacct.access.policy import chain_policy, guard_policy
 from airflow_xacct.access.session import CredentialsSource, RoleAccess, WorkerIdentity
 from airflow_xacct.access.task_identity import TaskIdentity
 from airflow_xacct.destination import CONN_TYPE, DeploymentOptions, Destination, parse
+from airflow_xacct.destination.readers import AUTO, OFF
 from airflow_xacct.exceptions import (
     ConnectionNotFoundError,
     InvalidArgumentError,
@@ -33,7 +35,14 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
     from botocore.credentials import Credentials
 
-__all__ = ["SESSIONS", "deployment_options", "load_destination", "open_access"]
+__all__ = [
+    "SESSIONS",
+    "connection_metadata",
+    "connection_policy",
+    "deployment_options",
+    "load_destination",
+    "open_access",
+]
 
 log = logging.getLogger(__name__)
 
@@ -76,23 +85,38 @@ def open_access(
     *,
     identity: TaskIdentity | None = None,
     options: DeploymentOptions | None = None,
+    policy: str | None = None,
 ) -> RoleAccess:
     """The role of a destination for one caller, from the cache where it was assumed before.
 
     :param identity: the task instance; read from Airflow's environment variables when left out.
+    :param policy: the session policy, as JSON text; ``None`` for the one that the connection asks for.
     :raises ConnectionNotFoundError: the source connection does not exist.
     :raises RoleChainError: source connections form a cycle or a chain that is too deep.
     """
     options = options or deployment_options()
     identity = identity if identity is not None else TaskIdentity.from_environ(os.environ)
-    return _open(destination, identity, options, chain=(destination.conn_id,))
+    if policy is None:
+        policy = connection_policy(destination)
+    return _open(destination, identity, options, policy, chain=(destination.conn_id,))
+
+
+def connection_policy(destination: Destination) -> str:
+    """The session policy of whoever uses the connection without saying what for."""
+    if destination.session_policy == AUTO:
+        return guard_policy(destination)
+    return "" if destination.session_policy == OFF else destination.session_policy
 
 
 def _open(
-    destination: Destination, identity: TaskIdentity, options: DeploymentOptions, chain: Sequence[str]
+    destination: Destination,
+    identity: TaskIdentity,
+    options: DeploymentOptions,
+    policy: str,
+    chain: Sequence[str],
 ) -> RoleAccess:
     source = _source_of(destination, identity, options, chain)
-    return SESSIONS.share(RoleAccess(destination, source, identity, options, on_credentials=_mask_credentials))
+    return SESSIONS.share(RoleAccess(destination, source, identity, options, policy, on_credentials=_mask_credentials))
 
 
 def _source_of(
@@ -118,7 +142,8 @@ def _source_of(
     connection = _get_connection(source_id, role=f"the source connection of {destination.conn_id!r}")
     if connection.conn_type == CONN_TYPE:
         hop = _destination_of(source_id, connection, options)
-        return _open(hop, identity, options, [*chain, source_id])
+        policy = "" if hop.session_policy == OFF else chain_policy(destination.role)
+        return _open(hop, identity, options, policy, [*chain, source_id])
     if connection.conn_type == "aws":
         return AwsConnectionIdentity.of(source_id, connection)
     raise InvalidConnectionError(

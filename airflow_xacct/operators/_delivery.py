@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_xacct.access.policy import TaskNeeds, task_policy, with_guard
 from airflow_xacct.access.task_identity import TaskIdentity
 from airflow_xacct.delivery.boto3_store import Boto3Store
 from airflow_xacct.delivery.commit import DeliveryEngine
@@ -16,8 +17,9 @@ from airflow_xacct.delivery.log import AirflowTaskLog
 from airflow_xacct.delivery.progress import LogProgress
 from airflow_xacct.delivery.settings import TransferSettings
 from airflow_xacct.destination import narrow
-from airflow_xacct.exceptions import InvalidArgumentError
-from airflow_xacct.hooks.connections import load_destination, open_access
+from airflow_xacct.destination.readers import AUTO, OFF
+from airflow_xacct.exceptions import InvalidArgumentError, OutsideDestinationError
+from airflow_xacct.hooks.connections import connection_policy, load_destination, open_access
 
 if TYPE_CHECKING:
     from airflow_xacct.access.session import RoleAccess
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["TaskRun", "deliver", "open_destination", "task_run"]
+__all__ = ["TaskRun", "deliver", "open_destination", "session_policy_of", "task_run"]
 
 
 def open_destination(xacct_conn_id: str, *, bucket: str | None = None, prefix: str | None = None) -> Destination:
@@ -88,17 +90,20 @@ def deliver(
     run: TaskRun,
     *,
     allow_delete: bool = False,
+    session_policy: str | Mapping[str, Any] | None = None,
     settings: TransferSettings | None = None,
 ) -> tuple[DeliveryResult, str | None]:
     """Assume the role and deliver a plan.
 
+    :param session_policy: what the task asks for; see :func:`session_policy_of`.
     :return: the result, and the region it was delivered to where it is known.
     :raises AccessError: the other account refused.
     :raises SourceError: the source changed or could not be read.
     :raises DeliveryError: it did not land as asked.
     """
     settings = settings or TransferSettings()
-    access = open_access(destination, identity=run.identity)
+    policy = session_policy_of(destination, plan, session_policy, allow_delete=allow_delete)
+    access = open_access(destination, identity=run.identity, policy=policy)
     engine = DeliveryEngine(
         store=open_store(access, settings),
         log=run.log,
@@ -126,6 +131,39 @@ def deliver(
         progress=LogProgress(log, time.monotonic),
     )
     return result, access.region()
+
+
+def session_policy_of(
+    destination: Destination,
+    plan: UploadPlan,
+    asked: str | Mapping[str, Any] | None,
+    *,
+    allow_delete: bool = False,
+) -> str:
+    """The session policy of a delivery: the connection's choice, which the task may narrow and never widen.
+
+    :param asked: ``None`` for the connection's choice; ``"auto"``; ``"off"``, which the connection must allow by saying
+        it too; or a document, to which the denials of the guard are added.
+    :raises InvalidArgumentError: it is none of these, or does not fit.
+    :raises OutsideDestinationError: ``"off"`` where the connection does not say so.
+    """
+    if asked is None and destination.session_policy != AUTO:
+        return connection_policy(destination)
+    if asked in (None, AUTO):
+        keys = (plan.root, *([plan.manifest_key] if plan.manifest_key else []))
+        tags = any(planned.attributes.tags for planned in plan.objects)
+        return task_policy(
+            destination, TaskNeeds(keys, tags=tags, deletes=allow_delete), region=destination.region_name
+        )
+    if asked == OFF:
+        if destination.session_policy != OFF:
+            raise OutsideDestinationError(
+                "the task asks for a session without a policy, and its connection does not",
+                where=f"session_policy, connection {destination.conn_id!r}",
+                remedy="Leave session_policy out, or set the extra session_policy to off.",
+            )
+        return ""
+    return with_guard(destination, asked)
 
 
 def open_store(access: RoleAccess, settings: TransferSettings) -> Boto3Store:

@@ -55,6 +55,8 @@ class CrossAccountUploadOperator(BaseOperator):
         may lead to what was not meant to leave), ``"skip"`` or ``"follow"``.
     :param allow_delete: delete objects of an earlier delivery of this task that the new one does not overwrite; needs
         ``s3:DeleteObject``. Otherwise such a delivery is refused before its first byte.
+    :param session_policy: what the assumed session may do: by default (``"auto"``) exactly what this task does; or a
+        policy document, which is kept inside the destination; ``"off"`` only where the connection says so too.
     :param dataset: name of the delivered dataset below the connection's prefix, for the asset; by default the part of
         ``key`` before its first template, up to a ``/``.
     :param asset_alias: name of the ``AssetAlias`` that receives the asset; by default ``xacct:`` and the connection id.
@@ -107,6 +109,7 @@ class CrossAccountUploadOperator(BaseOperator):
         allow_empty: bool = False,
         symlinks: Literal["refuse", "skip", "follow"] = "refuse",
         allow_delete: bool = False,
+        session_policy: str | Mapping[str, Any] | None = None,
         dataset: str | None = None,
         asset_alias: str | None = None,
         outlets: Any = None,
@@ -134,6 +137,7 @@ class CrossAccountUploadOperator(BaseOperator):
         self.allow_empty = allow_empty
         self.symlinks = symlinks
         self.allow_delete = allow_delete
+        self.session_policy = session_policy
         self.dataset = dataset_prefix(dataset, key)
         self.asset_alias = alias.name
 
@@ -169,7 +173,13 @@ class CrossAccountUploadOperator(BaseOperator):
             symlinks=self.symlinks,
         )
         plan = plan_upload(spec, destination)
-        delivery, region = deliver(destination, plan, task_run(context), allow_delete=self.allow_delete)
+        delivery, region = deliver(
+            destination,
+            plan,
+            task_run(context),
+            allow_delete=self.allow_delete,
+            session_policy=self.session_policy,
+        )
         emit_delivery(
             context,
             alias=self.asset_alias,

@@ -77,7 +77,7 @@ def test_each_key_of_assume_role_kwargs_is_translated() -> None:
     kwargs = {"ExternalId": "x", "DurationSeconds": 900, "Policy": "{}", "Unheard": 1}
     expected = (
         "assume_role_kwargs: it is a name of the Amazon provider. Here ExternalId is external_id, "
-        "DurationSeconds is duration_seconds and Policy has no extra, since tasks make their own session policy."
+        "DurationSeconds is duration_seconds and Policy is session_policy."
     )
     assert problem_of({"assume_role_kwargs": kwargs}) == expected
     assert problem_of({"assume_role_kwargs": json.dumps(kwargs)}) == expected
