@@ -27,7 +27,10 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": conn_fields(),
             }
         ],
-        "extra-links": ["airflow_xacct.links.console.S3ConsoleLink"],
+        "extra-links": [
+            "airflow_xacct.links.cloudtrail.CloudTrailLink",
+            "airflow_xacct.links.console.S3ConsoleLink",
+        ],
         "cli": ["airflow_xacct.cli.airflow_commands.get_cli_commands"],
         "config": {
             "xacct": {

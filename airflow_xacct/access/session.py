@@ -205,6 +205,10 @@ class RoleAccess:
         """The region of clients: the caller's, the connection's, the worker's."""
         return region_name or self.destination.region_name or worker_region()
 
+    def sts_region(self) -> str | None:
+        """The region of STS: the connection's, the worker's, the bucket's."""
+        return self.destination.sts_region_name or worker_region() or self.destination.region_name
+
     def session(self, region_name: str | None = None) -> boto3.session.Session:
         """A boto3 session of the assumed role, whose S3 calls carry the expected owner."""
         return boto3.session.Session(
@@ -269,7 +273,7 @@ class RoleAccess:
     def _make_sts_client(self) -> STSClient:
         """An STS client of the source, on a regional endpoint only (AWS: *Manage AWS STS in an AWS Region*)."""
         to = self.destination
-        region = to.sts_region_name or worker_region() or to.region_name
+        region = self.sts_region()
         if region is None:
             raise ConfigurationError(
                 "no region for STS",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airflow_xacct.destination import Destination
 
-__all__ = ["S3ConsoleLink"]
+__all__ = ["S3ConsoleLink", "console_host", "console_url"]
 
 #: AWS: *What is the AWS Management Console?* and the consoles of the other partitions.
 _CONSOLES = {
@@ -44,12 +44,20 @@ class S3ConsoleLink(BaseOperatorLink):
         return XCom.get_value(key=self._KEY, ti_key=ti_key) or ""
 
 
+def console_host(partition: str) -> str:
+    """The console's host without its region; empty for partitions without a public one."""
+    return _CONSOLES.get(partition, "")
+
+
 def console_url(destination: Destination, *, region: str | None, key: str) -> str:
-    """The console's page for the bucket and prefix; empty where there is no public one."""
-    host = _CONSOLES.get(destination.role.partition)
-    if host is None or not region or str(destination.bucket).startswith("arn:"):
+    """The console's page for the folder of a key; empty where there is no public one.
+
+    :param key: a full key, or a prefix that ends in ``/``.
+    """
+    host = console_host(destination.role.partition)
+    if not host or not region or str(destination.bucket).startswith("arn:"):
         return ""
-    prefix = destination.prefix + key[: key.rfind("/") + 1]
+    prefix = key[: key.rfind("/") + 1]
     return (
         f"https://{region}.{host}/s3/buckets/{quote(str(destination.bucket), safe='')}"
         f"?region={region}&prefix={quote(prefix, safe='')}"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["TaskRun", "deliver", "open_destination", "session_policy_of", "task_run"]
+__all__ = ["Delivered", "TaskRun", "deliver", "open_destination", "session_policy_of", "task_run"]
 
 
 def open_destination(xacct_conn_id: str, *, bucket: str | None = None, prefix: str | None = None) -> Destination:
@@ -63,6 +63,20 @@ class TaskRun:
     log: LogStore | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A delivery, and where its traces are.
+
+    :param region: it was delivered to, where that is known.
+    :param sts_region: of the STS endpoint that handed out the session.
+    """
+
+    result: DeliveryResult
+    session_arn: str
+    region: str | None
+    sts_region: str | None
+
+
 def task_run(context: Mapping[str, Any]) -> TaskRun:
     """Read a task's context; an empty one is outside a task."""
     ti = context.get("ti")
@@ -92,11 +106,10 @@ def deliver(
     allow_delete: bool = False,
     session_policy: str | Mapping[str, Any] | None = None,
     settings: TransferSettings | None = None,
-) -> tuple[DeliveryResult, str | None]:
+) -> Delivered:
     """Assume the role and deliver a plan.
 
     :param session_policy: what the task asks for; see :func:`session_policy_of`.
-    :return: the result, and the region it was delivered to where it is known.
     :raises AccessError: the other account refused.
     :raises SourceError: the source changed or could not be read.
     :raises DeliveryError: it did not land as asked.
@@ -130,7 +143,7 @@ def deliver(
         allow_delete=allow_delete,
         progress=LogProgress(log, time.monotonic),
     )
-    return result, access.region()
+    return Delivered(result, access.session_arn, access.region(), access.sts_region())
 
 
 def session_policy_of(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AssetAlias, BaseOperator, ObjectStoragePath
 
+from airflow_xacct.links.cloudtrail import CloudTrailLink
 from airflow_xacct.links.console import S3ConsoleLink
 from airflow_xacct.operators._assets import asset_alias_name, dataset_prefix, emit_delivery
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_xacct.dump.naming import PartitionValue
 
@@ -83,17 +84,17 @@ class CrossAccountUploadOperator(BaseOperator):
         "metadata": "json",
         "tags": "json",
     }
-    operator_extra_links = (S3ConsoleLink(),)
+    operator_extra_links = (S3ConsoleLink(), CloudTrailLink())
     ui_color = "#e6f2ff"
 
     def __init__(
         self,
         *,
-        xacct_conn_id: str,
-        source: str | Path | ObjectStoragePath | None = None,
-        data: str | bytes | None = None,
-        key: str = "",
-        partitions: Mapping[str, PartitionValue] | None = None,
+        xacct_conn_id: str | XComArg,
+        source: str | Path | ObjectStoragePath | XComArg | None = None,
+        data: str | bytes | XComArg | None = None,
+        key: str | XComArg = "",
+        partitions: Mapping[str, PartitionValue] | XComArg | None = None,
         if_exists: Literal["error", "replace", "skip"] = "error",
         manifest: bool | None = None,
         manifest_key: str | None = None,
@@ -112,16 +113,18 @@ class CrossAccountUploadOperator(BaseOperator):
         session_policy: str | Mapping[str, Any] | None = None,
         dataset: str | None = None,
         asset_alias: str | None = None,
-        outlets: Any = None,
         **kwargs: Any,
     ) -> None:
+        # not a parameter of its own: partial() of a mapped task would take its default for a value
+        outlets = kwargs.pop("outlets", None)
         alias = AssetAlias(asset_alias or asset_alias_name(xacct_conn_id))
         super().__init__(outlets=[*_as_list(outlets), alias], **kwargs)
-        self.xacct_conn_id = xacct_conn_id
-        self.source = source
-        self.data = data
-        self.key = key
-        self.partitions = partitions
+        # an XComArg is a value by the time execute() runs
+        self.xacct_conn_id: Any = xacct_conn_id
+        self.source: Any = source
+        self.data: Any = data
+        self.key: Any = key
+        self.partitions: Any = partitions
         self.if_exists = if_exists
         self.manifest = manifest
         self.manifest_key = manifest_key
@@ -173,7 +176,7 @@ class CrossAccountUploadOperator(BaseOperator):
             symlinks=self.symlinks,
         )
         plan = plan_upload(spec, destination)
-        delivery, region = deliver(
+        delivered = deliver(
             destination,
             plan,
             task_run(context),
@@ -185,11 +188,24 @@ class CrossAccountUploadOperator(BaseOperator):
             alias=self.asset_alias,
             destination=destination,
             dataset=self.dataset,
-            key=self.key,
-            delivery=delivery,
+            key=plan.root,
+            delivery=delivered.result,
         )
-        S3ConsoleLink.persist(context, self, destination, region=region, key=self.key)
-        return delivery.to_json()
+        S3ConsoleLink.persist(context, self, destination, region=delivered.region, key=plan.root)
+        CloudTrailLink.persist(
+            context,
+            self,
+            partition=destination.role.partition,
+            region=delivered.sts_region,
+            session_arn=delivered.session_arn,
+        )
+        return delivered.result.to_json()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What was read and what it became, for the OpenLineage provider."""
+        from airflow_xacct.operators._lineage import delivery_lineage
+
+        return delivery_lineage(self.source, task_instance.xcom_pull(task_ids=self.task_id, key="return_value"))
 
 
 def _with_storage(source: Any) -> Any:

@@ -119,7 +119,7 @@ def test_the_asset_is_the_dataset_and_the_summary_its_extra(worker: Scenario, up
     (event,) = task.events[alias].asset_alias_events
     assert event.source_alias_name == "xacct:xacct_default"
     assert event.dest_asset_key.uri == "s3://acme-landing/airflow/orders"
-    assert event.extra["key"] == "orders/2013-01-01/"
+    assert event.extra["key"] == "airflow/orders/2013-01-01/"
     assert event.extra["objects"] == result["objects"] == 1
     assert task.events[declared].extra["uri"] == result["uri"]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_xacct.destination import Destination, parse
+from airflow_xacct.links.cloudtrail import event_history_url
 from airflow_xacct.links.console import S3ConsoleLink, console_url
 from airflow_xacct.operators import CrossAccountUploadOperator
 from airflow_xacct.operators._assets import asset_alias_name, dataset_prefix
@@ -61,7 +62,7 @@ def test_the_alias_is_named_after_the_connection() -> None:
 )
 def test_the_console_of_each_partition(partition: str, region: str, host: str) -> None:
     """The link leads to the prefix, in the right console."""
-    url = console_url(destination(partition), region=region, key="orders/ds=1/")
+    url = console_url(destination(partition), region=region, key="airflow/orders/ds=1/")
     assert url == f"https://{host}/s3/buckets/acme-landing?region={region}&prefix=airflow%2Forders%2Fds%3D1%2F"
 
 
@@ -86,12 +87,22 @@ def test_the_link_is_kept_with_the_task_instance() -> None:
     assert S3ConsoleLink().xcom_key != "xacct_s3_console"
 
 
+def test_the_event_history_of_a_session() -> None:
+    """Found by the session's name, in the region of the STS endpoint."""
+    arn = "arn:aws:sts::222222222222:assumed-role/DataDumpRole/nyc.flights.r+1"
+    url = event_history_url(partition="aws", region="eu-central-1", session_arn=arn)
+    assert url == (
+        "https://eu-central-1.console.aws.amazon.com/cloudtrailv2/home?region=eu-central-1"
+        "#/events?ResourceName=nyc.flights.r%2B1"
+    )
+    assert event_history_url(partition="aws-iso", region="us-iso-east-1", session_arn=arn) == ""
+    assert event_history_url(partition="aws", region=None, session_arn=arn) == ""
+
+
 def test_the_constructor_takes_keywords_and_assigns() -> None:
     """Wrong values are no error when the DAG is parsed, since templates are not rendered yet."""
     parameters = inspect.signature(CrossAccountUploadOperator.__init__).parameters
-    assert all(
-        p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for name, p in parameters.items() if name != "self"
-    )
+    assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for name, p in parameters.items() if name != "self")
     operator = CrossAccountUploadOperator(task_id="t", xacct_conn_id="", if_exists="nonsense")  # type: ignore[arg-type]
     for name in parameters:
         if name not in ("self", "kwargs", "outlets"):
