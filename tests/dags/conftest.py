@@ -1,0 +1,44 @@
+"""One Airflow for the session, whose tasks are A's workers in the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_xacct.demo.airflow_process import AirflowProcess, airflow_environment
+from airflow_xacct.demo.dag_files import dags_folder
+from airflow_xacct.sandbox import Scenario
+from tests.dags.dag_runs import Ran, RunDag
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a migrated database."""
+    home = tmp_path_factory.mktemp("airflow")
+    (home / "tmp").mkdir()
+    process = AirflowProcess(airflow_environment(home, os.environ))
+    assert process.run(["db", "migrate"], log=home / "db-migrate.log") == 0, (home / "db-migrate.log").read_text()
+    return home
+
+
+@pytest.fixture
+def run_dag(airflow_home: Path, xacct_accounts: Scenario) -> RunDag:
+    """Run an example DAG as its file is, and return how it ended."""
+
+    def run(dag_id: str, conf: Mapping[str, Any] | None = None) -> Ran:
+        environment = {
+            **airflow_environment(airflow_home, os.environ),
+            **xacct_accounts.environment(),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
+        }
+        log = airflow_home / f"{dag_id}.log"
+        options = ["--conf", json.dumps(conf)] if conf else []
+        status = AirflowProcess(environment).run(["dags", "test", dag_id, *options], log=log)
+        return Ran(status, log.read_text(encoding="utf-8"))
+
+    return run
