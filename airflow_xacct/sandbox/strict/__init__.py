@@ -1,0 +1,1 @@
+"""What AWS refuses and the emulator does not: the rules in front of it, one module for each kind."""
