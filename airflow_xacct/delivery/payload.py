@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Protocol
 
 from airflow_xacct.delivery.store import ObjectAttributes
 
-__all__ = ["ObjectPlan", "Payload", "PayloadReader"]
+__all__ = ["BytesPayload", "ObjectPlan", "Payload", "PayloadReader"]
 
 
 class PayloadReader(Protocol):
@@ -62,3 +63,39 @@ class ObjectPlan:
     key: str
     payload: Payload
     attributes: ObjectAttributes = field(default_factory=ObjectAttributes)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesPayload:
+    """Bytes that are in memory already.
+
+    :param name: what a person would call them.
+    """
+
+    name: str
+    body: bytes
+    rows: int | None = None
+
+    @property
+    def max_size_bytes(self) -> int:
+        """See :class:`Payload`."""
+        return len(self.body)
+
+    def open(self) -> PayloadReader:
+        """See :class:`Payload`."""
+        return _BytesReader(self.body, self.rows)
+
+
+class _BytesReader:
+    def __init__(self, body: bytes, rows: int | None) -> None:
+        self._stream = BytesIO(body)
+        self.rows = rows
+
+    def read(self, size_bytes: int, /) -> bytes:
+        return self._stream.read(size_bytes)
+
+    def finish(self) -> None:
+        """Bytes do not change."""
+
+    def close(self) -> None:
+        self._stream.close()

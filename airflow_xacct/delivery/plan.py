@@ -1,0 +1,117 @@
+"""What is to be delivered, drawn from the caller's plans: each key once, none too large, the first one looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from airflow_xacct.delivery.payload import ObjectPlan, PayloadReader
+from airflow_xacct.delivery.settings import TransferSettings
+from airflow_xacct.delivery.writer import Buffered, read_part
+from airflow_xacct.exceptions import InvalidArgumentError, ObjectTooLargeError
+
+__all__ = ["Opened", "PlanSource", "SmallObject", "first_of"]
+
+Opened = tuple[ObjectPlan, PayloadReader]
+"""An object, and its payload, of which a part was read already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallObject:
+    """An object that is known to be the only one, in memory as a whole."""
+
+    plan: ObjectPlan
+    body: bytes
+    rows: int | None
+
+
+class PlanSource:
+    """The objects of a delivery, each key once.
+
+    A sequence is known beforehand and its objects are read side by side, each from open to close in one thread. Any
+    other iterable is drawn from the calling thread: one plan, read to its end there, then the next.
+
+    :param reserved: a key that no object may have: that of the manifest.
+    """
+
+    def __init__(self, objects: Iterable[ObjectPlan], reserved: str) -> None:
+        self.known = objects if isinstance(objects, Sequence) else None
+        self._objects = objects
+        self._seen = {reserved} - {""}
+        self._reserved = reserved
+        if self.known is not None:
+            for plan in self.known:
+                self._check(plan.key)
+
+    def check_sizes(self, settings: TransferSettings) -> None:
+        """Refuse what is known to be too large, before anything is sent.
+
+        :raises ObjectTooLargeError: S3 has no object that large.
+        """
+        for plan in self.known or ():
+            try:
+                settings.part_sizes(plan.payload.max_size_bytes)
+            except ObjectTooLargeError as error:
+                error.where = plan.payload.name
+                raise
+
+    def signature(self, given: str) -> str:
+        """A digest of what is known beforehand: the keys of a sequence, and what the caller says."""
+        keys = sorted(plan.key for plan in self.known) if self.known is not None else None
+        return hashlib.sha256(json.dumps([given, keys]).encode()).hexdigest()[:32]
+
+    def total_bytes(self) -> int | None:
+        """An upper bound of the size of all objects, where each has one."""
+        if self.known is None:
+            return None
+        sizes = [plan.payload.max_size_bytes for plan in self.known]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def __iter__(self) -> Iterator[ObjectPlan]:
+        for plan in self._objects:
+            if self.known is None:
+                self._check(plan.key)
+            yield plan
+
+    def _check(self, key: str) -> None:
+        if key in self._seen:
+            use = "the manifest" if key == self._reserved else "another object"
+            raise InvalidArgumentError(
+                f"two things would be written to the key {key!r}: an object and {use}",
+                where=key,
+                remedy="Give every object a key of its own.",
+            )
+        self._seen.add(key)
+
+
+def first_of(
+    plans: Iterator[ObjectPlan], settings: TransferSettings
+) -> tuple[SmallObject | None, Opened | None, Iterator[ObjectPlan]]:
+    """Read the first part of the first object, and find out whether it is all there is.
+
+    :returns: the one object there is; or the first object, opened, and the plans after it.
+    :raises SourceError: its payload cannot be read.
+    """
+    plan = next(plans, None)
+    if plan is None:
+        return None, None, plans
+    reader = plan.payload.open()
+    try:
+        size_bytes = settings.part_sizes(plan.payload.max_size_bytes).of(1)
+        body = read_part(reader, size_bytes)
+        opened = Buffered(reader, body)
+        if len(body) == size_bytes:
+            return None, (plan, opened), plans
+        opened.finish()
+        following = next(plans, None)
+    except BaseException:
+        reader.close()
+        raise
+    if following is not None:
+        return None, (plan, opened), chain([following], plans)
+    rows = reader.rows
+    reader.close()
+    return SmallObject(plan, body, rows), None, plans
