@@ -15,6 +15,7 @@ from airflow_xacct.sandbox.records import AssumeRoleEvent, RequestRecord
 from airflow_xacct.sandbox.store import Store
 from airflow_xacct.sandbox.strict.answers import Refusal
 from airflow_xacct.sandbox.strict.assume_role import AssumeRoleRules
+from airflow_xacct.sandbox.strict.cloudtrail import CloudTrail
 from airflow_xacct.sandbox.strict.principals import Caller, Principals
 from airflow_xacct.sandbox.strict.s3 import MAX_PUT_SIZE_BYTES, S3Rules
 from airflow_xacct.sandbox.wire import DropConnection, Request, Response
@@ -42,6 +43,7 @@ class Gate:
         store = Store(emulator)
         self._principals = Principals(store, emulator.sigv4, admin_secret, clock)
         self._assume_role = AssumeRoleRules(store, clock, self.assume_role_events.append)
+        self._cloudtrail = CloudTrail(self.assume_role_events, clock)
         self._s3 = S3Rules(emulator, store)
 
     async def handle(self, request: Request) -> Response:
@@ -89,7 +91,9 @@ class Gate:
             if request.service == "s3":
                 return await self._s3.answer(request, caller)
             if request.service == "sts" and request.operation == "AssumeRole":
-                return self._assume_role.answer(request, caller)
+                return self._cloudtrail.watch(request, caller, self._assume_role.answer)
+            if request.service == "cloudtrail" and request.operation == "LookupEvents":
+                return self._cloudtrail.lookup(request, caller)
             return await self._emulator.call_application(request)
         except Refusal as refusal:
             return refusal.response(request)
