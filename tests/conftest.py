@@ -28,6 +28,11 @@ os.environ.update(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the contract of the sandbox first: what it does not refuse, no other test can prove."""
+    items.sort(key=lambda item: "sandbox" not in item.path.parts)
+
+
 def pytest_unconfigure() -> None:
     """Remove the Airflow home of this run."""
     shutil.rmtree(_HOME, ignore_errors=True)

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 
+from airflow_xacct.access.renewal import RenewableCredentials, renew_refused_sessions
 from airflow_xacct.exceptions import MissingDependencyError
 
 try:
@@ -31,30 +32,36 @@ class _SharedCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore i
         self._shared = shared
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        if isinstance(self._shared, RefreshableCredentials) and self._shared.refresh_needed():
-            # the refresh is a blocking call to STS: the loop goes on meanwhile
-            return await asyncio.to_thread(self._shared.get_frozen_credentials)
-        return self._shared.get_frozen_credentials()
+        if isinstance(self._shared, RenewableCredentials) and not self._shared.refresh_needed():
+            return self._shared.at_hand
+        # the refresh is a blocking call to STS: the loop goes on meanwhile
+        return await asyncio.to_thread(self._shared.get_frozen_credentials)
 
 
 class _SharedResolver:
-    """What aiobotocore asks for credentials; there is nothing to fall back to."""
+    """What aiobotocore asks for credentials when a client is entered; there is nothing to fall back to."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = _SharedCredentials(credentials)
+    def __init__(self, load: Callable[[], Credentials]) -> None:
+        self._load = load
 
     async def load_credentials(self) -> AioCredentials:
-        return self._credentials
+        # reading a source's files and asking STS both block
+        return await asyncio.to_thread(lambda: _SharedCredentials(self._load()))
 
 
-def aio_session_with(credentials: Credentials, region: str | None, prepare: Callable[[Any], None]) -> AioSession:
+def aio_session_with(
+    credentials: Callable[[], Credentials], region: str | None, prepare: Callable[[Any], None]
+) -> AioSession:
     """An aiobotocore session that knows these credentials and no others.
 
+    :param credentials: gives the shared ones; called in a thread, when a client is entered.
     :param prepare: given the session's event emitter before any client is made.
     """
     session = AioSession()
     session.register_component("credential_provider", _SharedResolver(credentials))
     if region:
         session.set_config_variable("region", region)
-    prepare(session.get_component("event_emitter"))
+    events = session.get_component("event_emitter")
+    renew_refused_sessions(events, credentials, asynchronous=True)
+    prepare(events)
     return session

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError
+
+from airflow_xacct.access.renewal import RenewableCredentials
+from airflow_xacct.exceptions import XacctError
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.client import STSClient
@@ -87,6 +89,8 @@ class AssumedRole:
     :param sts_client: makes the STS client of whoever assumes, on first use.
     :param clock: the time now, with its zone.
     :param on_credentials: told of each new secret before anybody can use it.
+    :param explain: makes our error of whatever was raised; a refresh happens in the middle of somebody's request, and
+        would look like a refusal of that.
     """
 
     METHOD = "xacct-assume-role"
@@ -98,6 +102,7 @@ class AssumedRole:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_credentials: CredentialsListener | None = None,
+        explain: Callable[[Exception], XacctError] | None = None,
     ) -> None:
         self.request = request
         self.session_arn = ""
@@ -105,6 +110,7 @@ class AssumedRole:
         self._make_sts_client = sts_client
         self._clock = clock
         self._on_credentials = on_credentials
+        self._explain = explain
         self._client: STSClient | None = None
         self._duration_seconds = request.duration_seconds
         self._lock = threading.Lock()
@@ -112,10 +118,10 @@ class AssumedRole:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(role_arn={self.request.role_arn!r}, session_name={self.request.session_name!r})"
 
-    def credentials(self) -> RefreshableCredentials:
+    def credentials(self) -> RenewableCredentials:
         """Assume the role now and return credentials that do it again before they expire.
 
-        :raises botocore.exceptions.ClientError: STS refused.
+        :raises botocore.exceptions.ClientError: STS refused; or what ``explain`` makes of it.
         """
         if not self.request.external_id:
             log.warning(
@@ -126,7 +132,7 @@ class AssumedRole:
         metadata = self.assume()
         expiry_time = datetime.fromisoformat(metadata["expiry_time"])
         advisory, mandatory = refresh_windows_seconds((expiry_time - self._clock()).total_seconds())
-        return RefreshableCredentials(
+        return RenewableCredentials(
             access_key=metadata["access_key"],
             secret_key=metadata["secret_key"],
             token=metadata["token"],
@@ -141,10 +147,15 @@ class AssumedRole:
 
     def assume(self) -> dict[str, str]:
         """Ask STS once (twice when the wished duration is refused) and return botocore's credential metadata."""
-        with self._lock:
-            if self._client is None:
-                self._client = self._make_sts_client()
-            response = self._ask(self._client)
+        try:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._make_sts_client()
+                response = self._ask(self._client)
+        except Exception as error:
+            if self._explain is None or isinstance(error, XacctError):
+                raise
+            raise self._explain(error) from error
         credentials = response["Credentials"]
         if self._on_credentials is not None:
             self._on_credentials(credentials["SecretAccessKey"], credentials["SessionToken"])

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import boto3.session
 import botocore.session
 from botocore.config import Config
-from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
+from botocore.credentials import Credentials
 
 from airflow_xacct.access.assume import AssumedRole, AssumeRoleRequest, CredentialsListener
+from airflow_xacct.access.core import core_session
 from airflow_xacct.access.guards import guard_bucket_owner, guard_region
+from airflow_xacct.access.masking import tell_secrets
 from airflow_xacct.access.refusals import RefusalContext, translate
 from airflow_xacct.access.task_identity import TaskIdentity, role_session_name, session_tags
 from airflow_xacct.destination import DeploymentOptions, Destination, check_endpoint_url
@@ -123,7 +125,11 @@ class RoleAccess:
         self._sessions: dict[str | None, boto3.session.Session] = {}
         self._credentials: Credentials | None = None
         self.role = AssumedRole(
-            self.request, self._make_sts_client, clock=self.clock, on_credentials=self.on_credentials
+            self.request,
+            self._make_sts_client,
+            clock=self.clock,
+            on_credentials=self.on_credentials,
+            explain=lambda error: self.explain(error, action="sts:AssumeRole", resource=str(self.destination.role)),
         )
 
     @property
@@ -176,12 +182,7 @@ class RoleAccess:
         """
         with self._lock:
             if self._credentials is None:
-                try:
-                    self._credentials = self.role.credentials()
-                except XacctError:
-                    raise
-                except Exception as error:
-                    raise self.explain(error, action="sts:AssumeRole", resource=str(self.destination.role)) from error
+                self._credentials = self.role.credentials()
             return self._credentials
 
     def explain(self, error: Exception, *, action: str = "", resource: str = "") -> XacctError:
@@ -212,14 +213,17 @@ class RoleAccess:
     def session(self, region_name: str | None = None) -> boto3.session.Session:
         """A boto3 session of the assumed role, whose S3 calls carry the expected owner."""
         return boto3.session.Session(
-            botocore_session=_session_with(self.credentials(), self.region(region_name), self._guard)
+            botocore_session=core_session(self.credentials(), self.region(region_name), self._guard)
         )
 
     def aio_session(self, region_name: str | None = None) -> AioSession:
-        """The same for aiobotocore: one state of credentials for both, refreshed outside the event loop."""
+        """The same for aiobotocore: one state of credentials for both, assumed and refreshed outside the event loop.
+
+        Making the session asks nobody; the role is assumed when its first client is entered.
+        """
         from airflow_xacct.access.aio import aio_session_with  # aiobotocore is optional
 
-        return aio_session_with(self.credentials(), self.region(region_name), self._guard)
+        return aio_session_with(self.credentials, self.region(region_name), self._guard)
 
     def client(self, service: str, *, region_name: str | None = None, **config: Any) -> Any:
         """A boto3 client, made once for each service, region and configuration.
@@ -237,7 +241,7 @@ class RoleAccess:
                     make_client: Any = self._sessions[region].client  # stubs want each service's name
                     client = make_client(
                         service,
-                        endpoint_url=self.destination.endpoint_for(service),
+                        endpoint_url=self.destination.endpoint_for(service) or None,
                         verify=self.destination.verify_argument,
                         config=self._config(config),
                     )
@@ -266,6 +270,12 @@ class RoleAccess:
         if to.region_name:
             guard_region(events)
         guard_bucket_owner(events, bucket_owner=to.bucket_owner, bucket=str(to.bucket or ""))
+        # whoever makes clients of the session: one of the environment or of a shared file shows itself only here
+        events.register("before-endpoint-resolution", self._check_custom_endpoint, unique_id="airflow-xacct-endpoint")
+
+    def _check_custom_endpoint(self, builtins: Mapping[str, Any], **_: Any) -> None:
+        if url := builtins.get("SDK::Endpoint"):
+            self.check_endpoint(url)
 
     def _config(self, overrides: Mapping[str, Any]) -> Config:
         return Config(**{**self.destination.config_kwargs, **overrides})
@@ -280,34 +290,12 @@ class RoleAccess:
                 where=f"connection {to.conn_id!r}",
                 remedy="Set the extra region_name or sts_region_name, or AWS_DEFAULT_REGION on the worker.",
             )
-        session = _session_with(self.source.credentials(), region)
+        source = self.source.credentials()
+        session = core_session(source, region)
+        tell_secrets(session.get_component("event_emitter"), source, self.on_credentials)
         session.set_config_variable("sts_regional_endpoints", "regional")
         client: Any = session.create_client(
-            "sts", endpoint_url=to.endpoint_for("sts"), verify=to.verify_argument, config=self._config({})
+            "sts", endpoint_url=to.endpoint_for("sts") or None, verify=to.verify_argument, config=self._config({})
         )
         self.check_endpoint(client.meta.endpoint_url)
         return cast("STSClient", client)
-
-
-class _FixedProvider(CredentialProvider):
-    METHOD = AssumedRole.METHOD
-
-    def __init__(self, credentials: Credentials) -> None:
-        super().__init__()
-        self._fixed = credentials
-
-    def load(self) -> Credentials:
-        return self._fixed
-
-
-def _session_with(
-    credentials: Credentials, region: str | None, prepare: Callable[[Any], None] | None = None
-) -> botocore.session.Session:
-    """A botocore session that knows these credentials and no others: there is nothing to fall back to."""
-    session = botocore.session.Session()
-    session.register_component("credential_provider", CredentialResolver([_FixedProvider(credentials)]))
-    if region:
-        session.set_config_variable("region", region)
-    if prepare is not None:
-        prepare(session.get_component("event_emitter"))
-    return session

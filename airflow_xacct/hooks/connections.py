@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_xacct.access.cache import SessionCache
+from airflow_xacct.access.masking import spellings
 from airflow_xacct.access.policy import chain_policy, guard_policy
 from airflow_xacct.access.session import CredentialsSource, RoleAccess, WorkerIdentity
 from airflow_xacct.access.task_identity import TaskIdentity
 from airflow_xacct.destination import CONN_TYPE, DeploymentOptions, Destination, parse
+from airflow_xacct.destination.aws_connection import parse_aws_connection
 from airflow_xacct.destination.readers import AUTO, OFF
 from airflow_xacct.exceptions import (
-    ConnectionNotFoundError,
     InvalidArgumentError,
     InvalidConnectionError,
-    NoCredentialsError,
     RoleChainError,
 )
+from airflow_xacct.hooks.aws_source import AwsConnectionIdentity, get_connection
 
 try:  # the public place since Airflow 3.1
     from airflow.sdk.log import mask_secret
@@ -33,7 +31,6 @@ except ImportError:  # Airflow 2.11 and 3.0 have it elsewhere
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
-    from botocore.credentials import Credentials
 
 __all__ = [
     "SESSIONS",
@@ -76,7 +73,7 @@ def load_destination(conn_id: str | None, *, options: DeploymentOptions | None =
             remedy="Name a connection of type 'aws_xacct': there is no default, and the worker's own identity is never "
             "used in its place.",
         )
-    connection = _get_connection(conn_id, role="the connection")
+    connection = get_connection(conn_id, role="the connection")
     return _destination_of(conn_id, connection, options or deployment_options())
 
 
@@ -127,6 +124,9 @@ def _source_of(
     if not source_id:
         return WorkerIdentity()
     path = " -> ".join([*chain, source_id])
+    if source_id == destination.conn_id:  # an aws connection with a role: its keys or profile assume it
+        connection = get_connection(source_id, role="the connection")
+        return AwsConnectionIdentity.of(source_id, connection, with_role=False)
     if source_id in chain:
         raise RoleChainError(
             f"source connections form a cycle: {path}",
@@ -139,7 +139,7 @@ def _source_of(
             where=f"connection {destination.conn_id!r}, extra source_conn_id",
             remedy="Let one role trust an earlier one directly.",
         )
-    connection = _get_connection(source_id, role=f"the source connection of {destination.conn_id!r}")
+    connection = get_connection(source_id, role=f"the source connection of {destination.conn_id!r}")
     if connection.conn_type == CONN_TYPE:
         hop = _destination_of(source_id, connection, options)
         policy = "" if hop.session_policy == OFF else chain_policy(destination.role)
@@ -155,55 +155,11 @@ def _source_of(
     )
 
 
-@dataclass(frozen=True)
-class AwsConnectionIdentity:
-    """An ``aws`` connection as the source: every method of the Amazon provider, and none of its fallbacks."""
-
-    conn_id: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, conn_id: str, connection: Connection) -> AwsConnectionIdentity:
-        """Identify the connection by its content, so that a changed one gets a session of its own."""
-        content = repr((connection.login, connection.password, connection.host, connection.schema, connection.extra))
-        return cls(conn_id, hashlib.sha256(content.encode()).hexdigest())
-
-    @property
-    def description(self) -> str:
-        return f"source connection {self.conn_id!r}"
-
-    @property
-    def cache_key(self) -> Hashable:
-        return ("aws", self.conn_id, self.fingerprint)
-
-    def credentials(self) -> Credentials:
-        """Let the Amazon provider find the credentials.
-
-        :raises NoCredentialsError: it found none.
-        """
-        session = AwsBaseHook(aws_conn_id=self.conn_id, client_type="sts").get_session()
-        found: Credentials | None = session.get_credentials()
-        if found is None:
-            raise NoCredentialsError(
-                f"the source connection {self.conn_id!r} gives no AWS credentials",
-                remedy="Give it keys, a profile or a role, or leave source_conn_id out to use the worker's identity.",
-            )
-        return found
-
-
-def _get_connection(conn_id: str, *, role: str) -> Connection:
-    try:
-        return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException as error:
-        raise ConnectionNotFoundError(
-            f"{role} does not exist: {conn_id!r}",
-            where="Airflow's connections, AIRFLOW_CONN_* and the secrets backend",
-            remedy=f"Create it under Admin > Connections, or set AIRFLOW_CONN_{conn_id.upper()}; nothing was sent with "
-            "another identity.",
-        ) from error
-
-
 def _destination_of(conn_id: str, connection: Connection, options: DeploymentOptions) -> Destination:
+    if connection.conn_type == "aws":
+        return parse_aws_connection(
+            conn_id, connection.extra, options=options, login=connection.login, password=connection.password
+        )
     if connection.conn_type != CONN_TYPE:
         raise InvalidConnectionError(
             conn_id,
@@ -226,14 +182,15 @@ def _destination_of(conn_id: str, connection: Connection, options: DeploymentOpt
 
 def _mask_credentials(secret_access_key: str, session_token: str) -> None:
     """Hide temporary secrets in logs; not the access key id, which CloudTrail joins on."""
-    mask_secret(secret_access_key)
-    mask_secret(session_token)
+    for secret in (secret_access_key, *spellings(session_token)):
+        if secret:
+            mask_secret(secret)
 
 
 def connection_metadata(destination: Destination) -> dict[str, Any]:
     """What the Amazon provider may know of the destination: endpoints, region and bucket, nothing of the role."""
     services: dict[str, dict[str, Any]] = {
-        service: {"endpoint_url": url} for service, url in destination.endpoints if service != "*"
+        service: {"endpoint_url": url} for service, url in destination.endpoints if url and service != "*"
     }
     if destination.bucket:
         services.setdefault("s3", {})["bucket_name"] = str(destination.bucket)
