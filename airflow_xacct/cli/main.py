@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 
 from airflow_xacct import __version__
-from airflow_xacct.cli import demo_command, sandbox_command
+from airflow_xacct.cli import (
+    audit_command,
+    demo_command,
+    doctor_command,
+    external_id_command,
+    policy_command,
+    sandbox_command,
+)
 from airflow_xacct.exceptions import XacctError
 
 __all__ = ["build_parser", "main", "run"]
@@ -15,7 +24,7 @@ __all__ = ["build_parser", "main", "run"]
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
-COMMANDS = (demo_command, sandbox_command)
+COMMANDS = (demo_command, doctor_command, policy_command, external_id_command, audit_command, sandbox_command)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,8 +56,21 @@ def run(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
     except XacctError as error:
         print(f"airflow-xacct: {error}", file=sys.stderr)
         return EXIT_FAILED
+    except OSError as error:
+        print(f"airflow-xacct: {_explained(error)}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _explained(error: OSError) -> XacctError:
+    """A full disk, a folder that may not be written: what a person can mend, without a traceback."""
+    if error.errno == errno.ENOSPC:
+        remedy = "Free some space there, or set TMPDIR to a folder on a larger disk."
+    else:
+        remedy = "Check the path and who may use it."
+    where = str(error.filename or tempfile.gettempdir())
+    return XacctError((error.strerror or str(error)).lower(), where=where, remedy=remedy)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.airflow_context import StateStore, TaskTry
 
 from airflow_xacct.exceptions import XacctError
 from airflow_xacct.operators import CrossAccountUploadOperator
 from airflow_xacct.sandbox import Scenario
+from tests.integration.airflow_context import StateStore, TaskTry
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 WRITE_ALL = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
@@ -47,7 +47,12 @@ def _(box: Scenario, patch: pytest.MonkeyPatch, _tmp: Path) -> XacctError:
 
 @shown_as("The connection has problems")
 def _(box: Scenario, patch: pytest.MonkeyPatch, _tmp: Path) -> XacctError:
-    extras = {"external_id": None, "assume_role_kwargs": {"ExternalId": "x"}, "bucket_name": "b", "duration_seconds": 60}
+    extras = {
+        "external_id": None,
+        "assume_role_kwargs": {"ExternalId": "x"},
+        "bucket_name": "b",
+        "duration_seconds": 60,
+    }
     return error_of(patch, box, extras, data="x", key="a")
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import zstandard
 from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath
-from tests.integration.airflow_context import StateStore, TaskTry
 
 from airflow_xacct.exceptions import (
     AccessDeniedError,
@@ -33,6 +32,7 @@ from airflow_xacct.exceptions import (
 )
 from airflow_xacct.operators import CrossAccountUploadOperator
 from airflow_xacct.sandbox import Scenario, call, deny, status
+from tests.integration.airflow_context import StateStore, TaskTry
 
 MIB = 1024**2
 Upload = Callable[..., TaskTry]
@@ -183,7 +183,11 @@ def test_compressed_objects_open_with_what_readers_have(
     upload(source=str(tmp_path / "a.csv"), key="c/", compression=compression).run()
     ((key, body),) = landed(worker).items()
     assert key.endswith({"gzip": "a.csv.gz", "zstd": "a.csv.zst"}[compression])
-    opened = gzip.decompress(body) if compression == "gzip" else zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    opened = (
+        gzip.decompress(body)
+        if compression == "gzip"
+        else zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    )
     assert opened == text
 
 

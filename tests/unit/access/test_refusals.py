@@ -84,7 +84,8 @@ def test_a_head_without_a_body_is_a_denial_too() -> None:
 
 def test_kms_is_explained_by_the_key() -> None:
     """The key's own policy must admit the role, in its own account."""
-    text = f"User: {SESSION} is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:eu-central-1:2:key/1"
+    key = "arn:aws:kms:eu-central-1:222222222222:key/1"
+    text = f"User: {SESSION} is not authorized to perform: kms:GenerateDataKey on resource: {key}"
     error = translate(answer("AccessDenied", text, 403), context=CONTEXT, action="s3:PutObject")
     assert "key policy" in error.remedy
     assert "kms:Decrypt" in error.remedy

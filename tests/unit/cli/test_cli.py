@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,24 @@ def test_an_error_of_ours_is_a_message(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "airflow-xacct: it failed (here). Do this.\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "no space left on device (/data/x). Free"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "permission denied (/data/x). Check"),
+        (OSError(errno.ENOSPC, "No space left on device"), f"({tempfile.gettempdir()}). Free"),
+    ],
+)
+def test_a_full_disk_is_a_message(error: OSError, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the place and what to do."""
+
+    def fail(_: argparse.Namespace) -> int:
+        raise error
+
+    assert cli.run(fail, argparse.Namespace()) == 1
+    assert text in capsys.readouterr().err
+
+
 def test_ctrl_c_is_no_traceback() -> None:
     """The status that shells expect."""
 
@@ -58,7 +78,14 @@ def test_airflows_own_command_line_has_the_same_commands() -> None:
 
     (group,) = get_cli_commands()
     assert group.name == "xacct"
-    assert {command.name for command in group.subcommands} == {"demo", "sandbox"}
+    assert {command.name for command in group.subcommands} == {
+        "audit",
+        "demo",
+        "doctor",
+        "external-id",
+        "policy",
+        "sandbox",
+    }
     parser = argparse.ArgumentParser()
     demo = next(command for command in group.subcommands if command.name == "demo")
     for argument in demo.args:
