@@ -1,0 +1,1 @@
+"""The checks, one small class each, by what they look at."""
