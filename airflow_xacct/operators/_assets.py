@@ -47,7 +47,9 @@ def emit_delivery(
     if not delivery.objects:
         return
     events = context["outlet_events"]
-    extra = {"xacct_conn_id": destination.conn_id, "key": key, **delivery.to_json()}
+    summary = {name: value for name, value in delivery.to_json().items() if name != "skipped_keys"}
+    # single values only: Airflow 2.11 hashes the extra of an alias's event
+    extra = {"xacct_conn_id": destination.conn_id, "key": key, **summary}
     asset = Asset(uri=f"s3://{destination.bucket!s}/{destination.prefix}{dataset}".rstrip("/"))
     events[AssetAlias(alias)].add(asset, extra=extra)
     for outlet in context["task"].outlets:
