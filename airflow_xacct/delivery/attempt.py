@@ -91,8 +91,26 @@ class LoggedObject:
 class Attempt:
     """One attempt at a delivery: the sum of the items of its log.
 
+    An item is a short list, its kind first:
+
+    ====================================================  ==========================================================
+    ``k``, key                                            the key holds an object of ours
+    ``q``, key                                            it may hold one
+    ``m``, key                                            it held the manifest of an earlier attempt
+    ``u``, number, key, upload id, time, attributes       an upload was created; an empty id stands for one Put
+    ``p``, number, part number, etag, checksum, size      a part of it is stored
+    ``s``, number, size, checksum, rows                   all of it is stored
+    ``c``, number                                         the upload is given up: that it is gone will prove nothing
+    ``d``, number, etag, version                          the object is visible
+    ``o``, number, outcome                                foreign, dropped or removed
+    ``z``, key, upload id                                 an upload of an earlier attempt that is still to be aborted
+    ``a``, upload id                                      one that was given up is aborted
+    ====================================================  ==========================================================
+
+    :ivar discarded: uploads, by id, that are not part of the delivery any more and are not known to be aborted.
     :ivar own_keys: keys that hold objects of ours, from earlier attempts.
     :ivar doubted: keys of which earlier attempts could not find out whether they hold an object of ours.
+    :ivar old_manifests: which of these held the manifest of an earlier attempt, where this one's has another key.
     :ivar summary: the result as JSON, once committed.
     :ivar torn: entries are missing or damaged.
     """
@@ -101,8 +119,10 @@ class Attempt:
         self.head = head
         self.phase: Phase = phase
         self.objects: dict[int, LoggedObject] = {}
+        self.discarded: dict[str, LoggedObject] = {}
         self.own_keys: set[str] = set()
         self.doubted: set[str] = set()
+        self.old_manifests: set[str] = set()
         self.summary: dict[str, Any] | None = None
         self.torn = False
         self._by_key: dict[str, int] = {}
@@ -141,6 +161,22 @@ class Attempt:
         """Whether the manifest replaces what stands there, and so needs no upload of its own."""
         return not self.conditional or self.manifest_key in self.own_keys
 
+    def unsure_manifests(self, keys: set[str]) -> set[str]:
+        """Manifests that may be ours and may name objects that are about to be replaced.
+
+        :param keys: what is to be written.
+        """
+        if not self.conditional or not keys & self.own_keys:
+            return set()
+        return (self.old_manifests | {self.manifest_key}) & (self.doubted - self.own_keys)
+
+    def at(self, key: str) -> LoggedObject:
+        """The object of a key.
+
+        :raises KeyError: there never was one.
+        """
+        return self.objects[self._by_key[key]]
+
     def find(self, key: str) -> LoggedObject | None:
         """The object of a key that is still part of the delivery."""
         found = self.objects.get(self._by_key.get(key, -1))
@@ -160,35 +196,63 @@ class Attempt:
         return done if self.phase == "committed" else done | self.own_keys
 
     def to_abort(self) -> list[LoggedObject]:
-        """Everything whose upload may still be open and is not wanted once the attempt is given up."""
-        return [o for o in self.objects.values() if o.upload_id and o.outcome in ("", "foreign")]
+        """Every upload that may still be open, once the attempt is given up."""
+        return [o for o in self.undecided() if o.upload_id] + list(self.discarded.values())
 
     def apply(self, item: Item) -> None:
-        """Take one item of the log into account."""
+        """Take one item of the log into account.
+
+        :raises CommitLogError: another version wrote it.
+        """
         match item:
-            case ["k", str(key)]:
-                self.own_keys.add(key)
-            case ["q", str(key)]:
-                self.doubted.add(key)
+            case [str(kind), str(text), *rest] if kind in "kqmza":
+                self._apply_to_keys(kind, text, rest)
             case ["u", int(index), str(key), str(upload_id), created_at, str(attributes)]:
+                self._discard(self.objects.get(index))
                 self.objects[index] = LoggedObject(index, key, upload_id, float(created_at), attributes)
                 self._by_key[key] = index
-            case ["p", int(index), int(number), str(etag), str(checksum), int(size)]:
-                self.objects[index].parts[number] = PartReceipt(etag, checksum, size)
-            case ["s", int(index), int(size), str(checksum), rows]:
-                self.objects[index].size_bytes = size
-                self.objects[index].checksum = checksum
-                self.objects[index].rows = rows
-            case ["d", int(index), str(etag), str(version_id)]:
-                self.objects[index].outcome = "done"
-                self.objects[index].etag = etag
-                self.objects[index].version_id = version_id
-            case ["c", int(index)]:
-                self.objects[index].conflicted = True
-            case ["o", int(index), str(outcome)]:
-                self.objects[index].outcome = outcome  # type: ignore[assignment]
+            case [str(kind), int(index), *facts] if index in self.objects:
+                self._apply_to_object(self.objects[index], kind, facts)
             case _:
-                raise CommitLogError(
-                    f"the commit log holds an item this version does not know: {item!r}",
-                    remedy="Run all tries of a task with one version of airflow-provider-xacct.",
-                )
+                raise _unknown_item(item)
+
+    def _apply_to_keys(self, kind: str, text: str, rest: list[Any]) -> None:
+        if kind == "k":
+            self.own_keys.add(text)
+        elif kind == "q":
+            self.doubted.add(text)
+        elif kind == "m":
+            self.old_manifests.add(text)
+        elif kind == "z":
+            self.discarded[rest[0]] = LoggedObject(-1, text, rest[0])
+        else:
+            self.discarded.pop(text, None)
+
+    def _apply_to_object(self, logged: LoggedObject, kind: str, facts: list[Any]) -> None:
+        match kind, facts:
+            case "p", [int(number), str(etag), str(checksum), int(size)]:
+                logged.parts[number] = PartReceipt(etag, checksum, size)
+            case "s", [int(size), str(checksum), rows]:
+                logged.size_bytes, logged.checksum, logged.rows = size, checksum, rows
+            case "d", [str(etag), str(version_id)]:
+                logged.outcome, logged.etag, logged.version_id = "done", etag, version_id
+            case "c", []:
+                logged.conflicted = True
+            case "o", ["foreign" | "dropped" as outcome]:
+                self._discard(logged)
+                logged.outcome = outcome
+            case "o", ["removed"]:
+                logged.outcome = "removed"
+            case _:
+                raise _unknown_item([kind, logged.index, *facts])
+
+    def _discard(self, upload: LoggedObject | None) -> None:
+        if upload is not None and upload.upload_id and not upload.outcome:
+            self.discarded[upload.upload_id] = upload
+
+
+def _unknown_item(item: Item) -> CommitLogError:
+    return CommitLogError(
+        f"the commit log holds an item this version does not know: {item!r}",
+        remedy="Run all tries of a task with one version of airflow-provider-xacct.",
+    )

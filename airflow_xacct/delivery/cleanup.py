@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from airflow_xacct.delivery.attempt import LoggedObject
 from airflow_xacct.delivery.store import NoSuchUpload
 from airflow_xacct.delivery.transfer import Transfer
-from airflow_xacct.exceptions import TransportError, XacctError
+from airflow_xacct.exceptions import AccessError, TransportError, XacctError
 
-__all__ = ["abort_uploads", "listed"]
+__all__ = ["abort_uploads", "listed", "tell"]
 
 _NAMED = 10
 
@@ -22,28 +23,41 @@ def listed(keys: Iterable[str]) -> str:
     return text if len(names) <= _NAMED else f"{text} and {len(names) - _NAMED} more"
 
 
-def abort_uploads(transfer: Transfer, uploads: Iterable[LoggedObject]) -> list[str]:
+def tell(error: BaseException, sentence: str) -> None:
+    """Add a sentence to what a person will read of an error."""
+    if isinstance(error, XacctError):
+        error.remedy = f"{error.remedy} {sentence}".strip()
+    else:
+        error.add_note(sentence)
+
+
+def abort_uploads(
+    transfer: Transfer, uploads: Iterable[LoggedObject], on_aborted: Callable[[LoggedObject], None] | None = None
+) -> list[LoggedObject]:
     """Abort uploads, several at once; one that is gone already is as good.
 
-    :returns: the keys of those that could not be aborted. After the first that S3 does not answer, the others are not
+    :param on_aborted: is told of each that is gone now; from several threads.
+    :returns: those that could not be aborted. After the first that S3 does not answer, the others are not
         tried, since that would take very long.
     """
-    left: list[str] = []
+    left: list[LoggedObject] = []
     silent = threading.Event()
 
     def abort(upload: LoggedObject) -> None:
         try:
             if silent.is_set():
-                left.append(upload.key)
-            else:
+                left.append(upload)
+                return
+            with suppress(NoSuchUpload):
                 transfer.patiently(transfer.store.abort_multipart, upload.key, upload.upload_id)
-        except NoSuchUpload:
-            pass
         except TransportError:
             silent.set()
-            left.append(upload.key)
-        except XacctError:
-            left.append(upload.key)
+            left.append(upload)
+        except AccessError:
+            left.append(upload)
+        else:
+            if on_aborted is not None:
+                on_aborted(upload)
 
     transfer.each(abort, uploads)
     return left

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from airflow_xacct.delivery.attempt import Attempt, AttemptHead
-from airflow_xacct.delivery.cleanup import abort_uploads, listed
-from airflow_xacct.delivery.completion import Again, Completion, UploadGone
+from airflow_xacct.delivery.cleanup import abort_uploads, listed, tell
+from airflow_xacct.delivery.completion import Again, Completion, UploadGone, unknown_outcome
 from airflow_xacct.delivery.evidence import Evidence
 from airflow_xacct.delivery.finish import Finish
 from airflow_xacct.delivery.identity import DeliveryIdentity
@@ -115,7 +115,8 @@ class DeliveryEngine:
         :param signature: says what is delivered, as far as the keys do not: a query's digest, for example. When it
             differs from that of a committed try, the delivery is made anew.
         :param progress: is told what happens.
-        :raises InvalidArgumentError: two objects have one key; nothing becomes visible.
+        :raises InvalidArgumentError: two objects have one key, or an argument is none of those above; nothing becomes
+            visible.
         :raises ObjectExistsError: a foreign object holds a key (``"error"``).
         :raises StaleObjectsError: objects of an earlier delivery would stay beside the new ones.
         :raises OutcomeUnknownError: whether it landed cannot be known.
@@ -133,8 +134,7 @@ class DeliveryEngine:
             tombstone=tombstone,
             signature=signature,
         )
-        if manifest == "always" and not manifest_key:
-            raise InvalidArgumentError("a manifest needs a key", where="manifest_key", remedy="Give one.")
+        _check(request, manifest)
         source = PlanSource(objects, request.manifest_key)
         source.check_sizes(self._settings)
         listener = progress if progress is not None else NoProgress()
@@ -192,7 +192,7 @@ class _Delivery:
         if start.resume:
             self._log.adopt(self._head)
         else:
-            self._log.begin(Attempt(self._head), start.own_keys, start.doubted)
+            self._log.begin(Attempt(self._head), start.inherited)
         staging = Staging(self._transfer, self._log, self._clock)
         try:
             single, manifest = self._stage(staging)
@@ -208,8 +208,8 @@ class _Delivery:
             self._finish(staging, None).commit(manifest=self._log.attempt.head.manifest)
         except UploadGone:
             # it must be made again, and its bytes are gone with the try that had them
-            self._recovery.give_up()
-        return self._recovery.after()
+            return self._recovery.anew(self._recovery.give_up())
+        return self._recovery.after_commit()
 
     def _finish(self, staging: Staging, again: Again | None) -> Finish:
         completion = Completion(self._transfer, self._log, self._identity, self._evidence, again)
@@ -224,12 +224,12 @@ class _Delivery:
         attempt = self._log.attempt
         known = self._source.known
         if known is not None:
-            self._refuse_stale({plan.key for plan in known}, len(known))
+            self._check_keys({plan.key for plan in known}, len(known))
         plans, opened = iter(self._source), None
         if self._may_put():
             single, opened, plans = first_of(plans, self._transfer.settings)
             if single is not None:
-                self._refuse_stale({single.plan.key}, 1)
+                self._check_keys({single.plan.key}, 1)
                 return single, False
         with closing(opened[1]) if opened is not None else nullcontext():
             if attempt.phase == "new":
@@ -238,7 +238,7 @@ class _Delivery:
                 staging.stage_one(*opened)
         staging.stage(plans, side_by_side=known is not None)
         count = len(staging.plans)
-        self._refuse_stale(set(staging.plans), count)
+        self._check_keys(set(staging.plans), count)
         staging.drop_leftovers()
         manifest = self._wants_manifest(count)
         if manifest and not attempt.manifest_by_put:
@@ -262,9 +262,11 @@ class _Delivery:
         earlier = self._request.manifest_key in self._log.attempt.own_keys
         return self._request.manifest == "always" or count > 1 or earlier
 
-    def _refuse_stale(self, keys: set[str], count: int) -> None:
+    def _check_keys(self, keys: set[str], count: int) -> None:
+        """Refuse, before anything is visible, what would leave readers with a mix of two deliveries."""
+        attempt = self._log.attempt
         written = keys | ({self._request.manifest_key} if self._wants_manifest(count) else set())
-        stale = self._log.attempt.own_keys - written
+        stale = attempt.own_keys - written
         if stale and not self._request.allow_delete:
             raise StaleObjectsError(
                 f"objects of an earlier delivery of this task would stay beside the new ones: {listed(stale)}",
@@ -272,6 +274,12 @@ class _Delivery:
                 remedy="Allow deleting (allow_delete=True, and s3:DeleteObject for the role), or delete them, or "
                 "deliver under keys that stay the same.",
             )
+        for key in attempt.unsure_manifests(keys):
+            earlier = self._evidence.from_earlier_try(key)
+            if earlier is None:
+                raise unknown_outcome(self._identity, key)
+            if earlier:
+                self._log.record(["k", key])
 
     def _abandon(self, error: BaseException) -> None:
         """Staging failed, so nothing is visible: leave nothing behind.
@@ -285,10 +293,20 @@ class _Delivery:
         try:
             self._log.advance("aborted")
         except XacctError as exc:
-            error.add_note(f"And the commit log could not be written: {exc}")
+            tell(error, f"And the commit log could not be written: {exc}")
         left = abort_uploads(self._transfer, attempt.to_abort())
         if left:
-            error.add_note(f"Unfinished uploads that could not be aborted: {listed(left)}.")
+            tell(error, f"Unfinished uploads that could not be aborted: {listed(o.key for o in left)}.")
         else:
             with suppress(XacctError):
                 self._log.advance("aborted", clean=True)
+
+
+def _check(request: Request, wish: ManifestWish) -> None:
+    for name, given, allowed in (("if_exists", request.if_exists, IfExists), ("manifest", wish, ManifestWish)):
+        if given not in get_args(allowed):
+            raise InvalidArgumentError(
+                f"{given!r} is not possible", where=name, remedy=f"Choose one of {', '.join(get_args(allowed))}."
+            )
+    if wish == "always" and not request.manifest_key:
+        raise InvalidArgumentError("a manifest needs a key", where="manifest_key", remedy="Give one.")

@@ -11,6 +11,7 @@ from airflow_xacct.delivery.attempt import LoggedObject
 from airflow_xacct.delivery.evidence import Evidence, Verdict
 from airflow_xacct.delivery.identity import DeliveryIdentity
 from airflow_xacct.delivery.journal import DeliveryLog
+from airflow_xacct.delivery.staging import upload_ended
 from airflow_xacct.delivery.store import (
     AnswerLost,
     NoSuchUpload,
@@ -19,9 +20,9 @@ from airflow_xacct.delivery.store import (
     WriteConflict,
 )
 from airflow_xacct.delivery.transfer import Transfer
-from airflow_xacct.exceptions import DeliveryError, OutcomeUnknownError, TransportError, XacctError
+from airflow_xacct.exceptions import OutcomeUnknownError, TransportError, XacctError
 
-__all__ = ["Completion", "ForeignObject", "UploadGone"]
+__all__ = ["Completion", "ForeignObject", "UploadGone", "unknown_outcome"]
 
 _REMAKES = 3
 
@@ -87,7 +88,7 @@ class Completion:
                     break
                 remakes += 1
                 if remakes > _REMAKES:
-                    raise self._restless(upload) from answer
+                    raise upload_ended(self._identity.uri(upload.key), remakes) from answer
                 upload = self._make_again(upload, again or self._again)
             except TransportError:
                 delay = next(delays, None)
@@ -129,12 +130,12 @@ class Completion:
                 self._done(upload, None)
                 return
             if verdict is Verdict.UNKNOWN:
-                raise self._unknown(upload)
+                raise unknown_outcome(self._identity, upload.key)
         earlier = self._evidence.from_earlier_try(upload.key)
         if earlier:
             self._log.record(["k", upload.key])
         elif earlier is None and upload.key in attempt.doubted:
-            raise self._unknown(upload)
+            raise unknown_outcome(self._identity, upload.key)
         elif attempt.head.if_exists == "skip":
             self._log.record(["o", upload.index, "foreign"])
         else:
@@ -163,19 +164,14 @@ class Completion:
         etag, version_id = (receipt.etag, receipt.version_id) if receipt is not None else ("", "")
         self._log.record(["d", upload.index, etag, version_id])
 
-    def _unknown(self, upload: LoggedObject) -> OutcomeUnknownError:
-        return OutcomeUnknownError(
-            "an object holds the key, and whether this delivery wrote it cannot be known: the answer of S3 was lost "
-            "and the role may not look",
-            where=self._identity.uri(upload.key),
-            remedy=f"Let the owner of the bucket look at the object's metadata x-amz-meta-xacct-token: if it begins "
-            f"with {self._identity.digest}, it is ours. Then delete it, or allow s3:GetObject to the role, and let the "
-            f"task run again.",
-        )
 
-    def _restless(self, upload: LoggedObject) -> DeliveryError:
-        return DeliveryError(
-            f"S3 ended the upload {_REMAKES + 1} times before it could be completed",
-            where=self._identity.uri(upload.key),
-            remedy="Find out who else writes this key or aborts uploads in the bucket, then let the task run again.",
-        )
+def unknown_outcome(identity: DeliveryIdentity, key: str) -> OutcomeUnknownError:
+    """The error for an object that may be ours, or not."""
+    return OutcomeUnknownError(
+        "an object holds the key, and whether this delivery wrote it cannot be known: the answer of S3 was lost and "
+        "the role may not look",
+        where=identity.uri(key),
+        remedy=f"Let the owner of the bucket look at the object's metadata x-amz-meta-xacct-token: if it begins with "
+        f"{identity.digest}, it is ours. Then delete it, or allow s3:GetObject to the role, and let the task run "
+        "again.",
+    )

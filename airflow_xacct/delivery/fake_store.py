@@ -76,6 +76,7 @@ class FakeStore:
         it is NoSuchUpload.
     :param aborts_again: an Abort of a completed or aborted upload succeeds, as AWS does for some hours; otherwise it
         is NoSuchUpload.
+    :param condition_first: Complete looks at the key before it looks at the upload: 412 rather than NoSuchUpload.
     :param smallest_part_bytes: of every part but the last.
     :ivar can_head: whether ``s3:GetObject`` is allowed; likewise ``can_abort``, ``can_delete`` and ``can_list``
         (without which HEAD on nothing is refused, as in S3).
@@ -90,11 +91,13 @@ class FakeStore:
         *,
         completes_again: bool = False,
         aborts_again: bool = False,
+        condition_first: bool = False,
         smallest_part_bytes: int = MIN_PART_BYTES,
     ) -> None:
         self._bucket = bucket
         self._completes_again = completes_again
         self._aborts_again = aborts_again
+        self._condition_first = condition_first
         self._smallest_part_bytes = smallest_part_bytes
         self.can_head = self.can_list = self.can_abort = self.can_delete = True
         self.hook: Callable[[StoreCall, Moment], None] | None = None
@@ -243,6 +246,8 @@ class FakeStore:
         known = self.uploads.get(upload_id)
         if self._completes_again and known is not None and known.state == "completed" and known.receipt:
             return known.receipt
+        if self._condition_first:
+            self._check_absent(key, if_absent=if_absent)
         upload = self._open_upload(key, upload_id)
         body = self._assemble(key, upload, parts)
         if len(body) != size_bytes:

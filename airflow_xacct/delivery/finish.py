@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from airflow_xacct.delivery.attempt import MANIFEST_INDEX, Attempt, LoggedObject
 from airflow_xacct.delivery.checksum import checksum_of
-from airflow_xacct.delivery.cleanup import abort_uploads, listed
+from airflow_xacct.delivery.cleanup import abort_uploads, listed, tell
 from airflow_xacct.delivery.completion import Completion, ForeignObject, UploadGone
 from airflow_xacct.delivery.identity import DeliveryIdentity
 from airflow_xacct.delivery.journal import DeliveryLog
@@ -23,6 +23,7 @@ from airflow_xacct.exceptions import (
     AccessError,
     ObjectExistsError,
     OutcomeUnknownError,
+    SourceError,
     StaleObjectsError,
     TransportError,
     XacctError,
@@ -76,7 +77,7 @@ class Finish:
             self._transfer.progress.committing()
             todo = [o for o in self._attempt.undecided() if o.index != MANIFEST_INDEX]
             if todo:
-                self._put_tombstone()
+                self._put_tombstones()
             self._transfer.each(self._completion.complete, todo)
             self._leave_skipped()
             self._write_manifest()
@@ -124,44 +125,45 @@ class Finish:
         self._log.record(["d", index, receipt.etag, receipt.version_id])
         self._transfer.progress.sent(len(body))
 
-    def _put_tombstone(self) -> None:
-        """Empty a manifest that may name objects which are about to be replaced."""
+    def _put_tombstones(self) -> None:
+        """Empty every manifest that may name objects which are about to be replaced."""
         attempt = self._attempt
-        if not (attempt.head.manifest and attempt.head.tombstone and attempt.manifest_by_put):
+        if not attempt.head.tombstone:
             return
-        self._log.record(["k", attempt.manifest_key])
-        self._log.flush()
+        keys = attempt.old_manifests & attempt.own_keys
+        if attempt.head.manifest and attempt.manifest_by_put:
+            keys = keys | {attempt.manifest_key}
+            self._log.record(["k", attempt.manifest_key])
+            self._log.flush()
         body = tombstone_of(attempt, self._identity).render()
-        self._transfer.patiently(
-            self._transfer.store.put,
-            attempt.manifest_key,
-            body,
-            self._staging.stamped(self._manifest_attributes),
-            checksum=checksum_of(body),
-            if_absent=False,
-        )
+        for key in sorted(keys):
+            self._transfer.patiently(
+                self._transfer.store.put,
+                key,
+                body,
+                self._staging.stamped(self._manifest_attributes),
+                checksum=checksum_of(body),
+                if_absent=False,
+            )
 
     def _leave_skipped(self) -> None:
         """Make the outcomes durable, from which the manifest is made, then drop the uploads of what was skipped."""
-        foreign = [o for o in self._attempt.delivered() if o.outcome == "foreign"]
-        if foreign or self._attempt.head.manifest:
+        if self._attempt.head.manifest:
             self._log.flush()
-        self._drop(foreign)
+        self._drop_discarded()
 
     def _write_manifest(self) -> None:
         attempt = self._attempt
         upload = attempt.manifest
         if not attempt.head.manifest or (upload is not None and upload.outcome):
             return
-        staged = upload is not None and upload.upload_id
-        empty = not any(o.outcome == "done" for o in attempt.delivered())
-        if empty and attempt.manifest_key not in attempt.own_keys:
-            if upload is not None and staged:
-                self._drop([upload])
+        delivered = any(o.outcome == "done" for o in attempt.delivered())
+        if not delivered and attempt.manifest_key not in attempt.own_keys:
+            if upload is not None:
                 self._log.record(["o", MANIFEST_INDEX, "dropped"])
             return
         body = manifest_of(attempt, self._identity).render()
-        if upload is None or not staged:
+        if upload is None or not upload.upload_id:
             self._put(MANIFEST_INDEX, attempt.manifest_key, body, self._manifest_attributes, None)
             return
         plan = ObjectPlan(attempt.manifest_key, BytesPayload("the manifest", body), self._manifest_attributes)
@@ -174,17 +176,15 @@ class Finish:
             upload = self._attempt.objects[MANIFEST_INDEX]
         self._staging.plans[plan.key] = plan
         self._completion.complete(upload, self._staging.again)
-        upload = self._attempt.objects[MANIFEST_INDEX]
-        if upload.outcome == "foreign":
+        if self._attempt.objects[MANIFEST_INDEX].outcome == "foreign":
             logger.warning(
                 "An object that is not of this delivery holds the key of the manifest, %s: it was left as it is.",
                 self._identity.uri(upload.key),
             )
-            self._log.flush()
-            self._drop([upload])
 
     def _conclude(self) -> DeliveryResult:
         """Delete what has no place in the delivery any more, and write the result down."""
+        self._drop_discarded()
         attempt = self._attempt
         stale = attempt.stale_keys(manifest=attempt.head.manifest)
         try:
@@ -206,14 +206,14 @@ class Finish:
         rows = [o.rows for o in done]
         manifest = attempt.manifest
         written = manifest is not None and manifest.outcome == "done"
-        single = done[0] if len(done) == 1 else None
+        single = done[0] if len(done) == len(attempt.delivered()) == 1 else None
         named: list[str] = []
         for key in skipped:
             if sum(map(len, named)) + len(key) > _NAMED_CHARACTERS:
                 break
             named.append(key)
         return DeliveryResult(
-            uri=self._identity.uri(single.key if single and not written else self._identity.dataset),
+            uri=self._identity.uri(single.key if single else self._identity.dataset),
             manifest_uri=self._identity.uri(attempt.manifest_key) if written else "",
             objects=len(done),
             skipped=len(skipped),
@@ -224,10 +224,12 @@ class Finish:
             token=attempt.head.token,
         )
 
-    def _drop(self, uploads: list[LoggedObject]) -> None:
-        left = abort_uploads(self._transfer, uploads)
-        if left:
-            logger.warning("Uploads that are not needed could not be aborted: %s.", listed(left))
+    def _drop_discarded(self) -> None:
+        """Abort the uploads that are not part of the delivery any more; that they are not is durable before."""
+        discarded = list(self._attempt.discarded.values())
+        if discarded:
+            self._log.flush()
+            self._staging.abort(discarded)
 
     def _failed(self, error: BaseException) -> None:
         """Clean up as far as that loses nothing, and say what is left; may raise what a user should see instead."""
@@ -241,24 +243,24 @@ class Finish:
         if not isinstance(error, Exception):
             if not self._log.durable:
                 abort_uploads(self._transfer, [o for o in attempt.to_abort() if not o.sent])
-        elif certain or isinstance(error, OutcomeUnknownError) or not self._log.durable:
+        elif certain or isinstance(error, (OutcomeUnknownError, SourceError)) or not self._log.durable:
             self._give_up(error)
         else:
-            error.add_note("The delivery was being committed. The next try of the task goes on from there.")
+            tell(error, "The delivery was being committed. The next try of the task goes on from there.")
 
     def _give_up(self, error: BaseException) -> None:
         try:
             left = self._recovery.give_up()
         except XacctError as exc:
-            error.add_note(f"Unfinished uploads were left for the next try of the task, since: {exc}")
+            tell(error, f"Unfinished uploads were left for the next try of the task, since: {exc}")
             return
         if left:
-            error.add_note(f"Unfinished uploads that could not be aborted: {listed(left)}.")
+            tell(error, f"Unfinished uploads that could not be aborted: {listed(o.key for o in left)}.")
         visible = [o.key for o in self._attempt.objects.values() if o.outcome == "done"]
         if visible:
-            error.add_note(f"Objects of this delivery that are visible already: {listed(visible)}.")
+            tell(error, f"Objects of this delivery that are visible already: {listed(visible)}.")
         if self._attempt.doubted:
-            error.add_note(f"Objects that may be visible, which cannot be known: {listed(self._attempt.doubted)}.")
+            tell(error, f"Objects that may be visible, which cannot be known: {listed(self._attempt.doubted)}.")
 
     def _conflict(self, found: ForeignObject) -> NoReturn:
         remedy = "Remove that object, deliver to another key, or choose if_exists='replace' or 'skip'."
@@ -278,7 +280,7 @@ class Finish:
         if visible:
             removed = self._attempt.head.allow_delete and self._remove(visible)
             fate = "deleted again" if removed else "visible already"
-            error.remedy += f" Of this delivery {len(visible)} objects were {fate}: {listed(o.key for o in visible)}."
+            tell(error, f"Of this delivery {len(visible)} objects were {fate}: {listed(o.key for o in visible)}.")
         raise error
 
     def _remove(self, visible: list[LoggedObject]) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -34,10 +34,10 @@ class DeliveryLog:
     step, or until they have waited ``flush_seconds``. A delivery of N objects in P parts that takes T seconds
     therefore writes at most::
 
-        3 heads + N/100 (upload ids; N when objects are found while they stream)
-                + (150 N + 110 P + 2 * key bytes) / 44 KiB + 2 + T / flush_seconds
+        10 + N / 100 + (400 N + 110 P + bytes of the keys) / 44 KiB + T / flush_seconds
 
-    plus two for each object that must be uploaded again, and one head for a delivery that fails.
+    values, the keys being those of this delivery and of the earlier one that it replaces; N / 100 is for upload ids,
+    and is N when objects are found while they stream. Each upload that must be made again costs three more.
 
     :param store: ``None`` for no log: nothing is kept, everything else works.
     :param name: the key of the head, and the prefix of the others.
@@ -105,17 +105,20 @@ class DeliveryLog:
             attempt.torn = attempt.torn or self._written < head["entries"]
         if attempt.phase == "committing":
             for logged in attempt.undecided():
-                logged.sent = True
+                logged.sent = logged.size_bytes is not None
         return attempt
 
-    def begin(self, attempt: Attempt, own_keys: set[str], doubted: set[str]) -> None:
-        """Start another attempt. Nothing is written until :meth:`advance` or :meth:`record` has to."""
+    def begin(self, attempt: Attempt, inherited: Iterable[Item]) -> None:
+        """Start another attempt. Nothing is written until :meth:`advance` or :meth:`record` has to.
+
+        :param inherited: what it has to know of the attempts before it.
+        """
         with self._lock:
             slot = "b" if self._attempt is not None and self._attempt.head.slot == "a" else "a"
             attempt.head = replace(attempt.head, slot=slot)
             self._reset()
             self._attempt = attempt
-            self.record(*(["k", key] for key in sorted(own_keys)), *(["q", key] for key in sorted(doubted)))
+            self.record(*inherited)
 
     def adopt(self, head: AttemptHead) -> None:
         """Go on with the loaded attempt for what a new try asks for; written with the next phase."""

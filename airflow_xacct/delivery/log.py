@@ -101,6 +101,8 @@ def _undisturbed(call: Callable[[], Any]) -> Any:
         return call()
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1, "xacct-log") as pool:
+        # the thread is up and known to the pool before it has anything to do that must be waited for
+        pool.submit(int).result()
         return pool.submit(context.run, call).result()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from airflow_xacct.delivery.attempt import Attempt, AttemptHead, LoggedObject
+from airflow_xacct.delivery.attempt import Attempt, AttemptHead, Item, LoggedObject
 from airflow_xacct.delivery.cleanup import abort_uploads, listed
 from airflow_xacct.delivery.evidence import Evidence, Verdict
 from airflow_xacct.delivery.identity import DeliveryIdentity
@@ -27,15 +27,14 @@ class Start:
     :param result: of an earlier try that delivered all of it: there is nothing to do.
     :param roll_forward: the log's attempt was being committed: finish that first.
     :param resume: the log's attempt was being staged: go on with it.
-    :param own_keys: otherwise, keys that hold objects of ours.
-    :param doubted: and keys of which nobody could tell.
+    :param inherited: otherwise, items for the log of the next attempt: keys that hold objects of ours, keys of which
+        nobody could tell, uploads that could not be aborted.
     """
 
     result: DeliveryResult | None = None
     roll_forward: bool = False
     resume: bool = False
-    own_keys: set[str] = field(default_factory=set)
-    doubted: set[str] = field(default_factory=set)
+    inherited: tuple[Item, ...] = ()
 
 
 class Recovery:
@@ -73,36 +72,46 @@ class Recovery:
         if attempt.head.destination != self._wanted.destination:
             return self._moved(attempt)
         if attempt.phase == "committed":
-            return self.after()
+            return self.after_commit()
         if attempt.phase == "staging":
             return Start(resume=True)
         if attempt.phase == "committing":
             if attempt.head.generation == self._wanted.generation:
                 return Start(roll_forward=True)
-            self.give_up()
-        else:
-            self._abort(attempt)
-        return self._anew(attempt)
+            return self.anew(self.give_up())
+        return self.anew(self._abort(attempt))
 
-    def after(self) -> Start:
-        """The log's attempt is over: where it was committed, it is the answer, unless the run was cleared since, or
-        something else is asked for."""
+    def after_commit(self) -> Start:
+        """The log's attempt is committed: it is the answer, unless the run was cleared or asks for something else."""
         attempt = self._log.attempt
-        same = attempt.phase == "committed" and (attempt.head.generation, attempt.head.signature) == (
-            self._wanted.generation,
-            self._wanted.signature,
-        )
+        same = (attempt.head.generation, attempt.head.signature) == (self._wanted.generation, self._wanted.signature)
         if same and attempt.summary is not None:
             return Start(result=DeliveryResult.from_json(attempt.summary))
-        return self._anew(attempt)
+        return self.anew(list(attempt.discarded.values()))
 
-    def give_up(self) -> list[str]:
+    def anew(self, left: Iterable[LoggedObject], *, elsewhere: bool = False) -> Start:
+        """Another attempt after the log's, which is over.
+
+        :param left: uploads of it that are still open.
+        :param elsewhere: it delivers to another place, where none of our objects stand.
+        """
+        attempt = self._log.attempt
+        inherited: list[Item] = [["z", upload.key, upload.upload_id] for upload in left]
+        if not elsewhere:
+            ours = attempt.keys_of_ours()
+            inherited += [["k", key] for key in sorted(ours)]
+            inherited += [["q", key] for key in sorted(attempt.doubted - ours)]
+            manifests = (attempt.old_manifests | {attempt.manifest_key}) & (attempt.doubted | ours)
+            inherited += [["m", key] for key in sorted(manifests - {self._wanted.destination[-1]})]
+        return Start(inherited=tuple(inherited))
+
+    def give_up(self) -> list[LoggedObject]:
         """End an attempt whose commit had begun: find out what is visible, then abort the rest.
 
         What was found is durable before the first abort: an upload that is gone since we aborted it must never be
         taken for one that was completed.
 
-        :returns: the keys of uploads that could not be aborted.
+        :returns: the uploads that could not be aborted.
         """
         attempt = self._log.attempt
         self._transfer.each(self._settle, [o for o in attempt.undecided() if o.sent])
@@ -116,26 +125,23 @@ class Recovery:
         elif verdict is Verdict.UNKNOWN:
             self._log.record(["q", upload.key])
 
-    def _abort(self, attempt: Attempt) -> list[str]:
-        """Abort what an attempt left open, and note when nothing is left."""
+    def _abort(self, attempt: Attempt) -> list[LoggedObject]:
+        """Abort what an attempt left open, and note when nothing is left; returns what could not be aborted."""
         if attempt.head.clean:
             return []
         left = abort_uploads(self._transfer, attempt.to_abort())
         if left:
-            logger.warning("Unfinished uploads could not be aborted: %s.", listed(left))
+            logger.warning("Unfinished uploads could not be aborted: %s.", listed(o.key for o in left))
         elif attempt.phase == "aborted":
             self._log.advance("aborted", clean=True)
         return left
 
-    def _anew(self, attempt: Attempt) -> Start:
-        ours = attempt.keys_of_ours()
-        return Start(own_keys=ours, doubted=attempt.doubted - ours)
-
     def _moved(self, attempt: Attempt) -> Start:
         """The task delivers somewhere else than it did before: what it left there is given up."""
         bucket, account, dataset, _ = attempt.head.destination
+        over = attempt.phase == "committed"
         if (bucket, account) != self._wanted.destination[:2]:
-            open_keys = [o.key for o in attempt.undecided()] if attempt.phase != "committed" else []
+            open_keys = [] if over else [o.key for o in attempt.to_abort()]
             if open_keys:
                 logger.warning(
                     "An earlier try of this task delivered to the bucket %s. Unfinished uploads of it remain there "
@@ -145,17 +151,16 @@ class Recovery:
                 )
             return Start()
         if attempt.phase == "committing":
-            self.give_up()
-        elif attempt.phase != "committed":
-            self._abort(attempt)
-        if dataset == self._wanted.destination[2]:
-            return self._anew(attempt)
+            left = self.give_up()
+        else:
+            left = list(attempt.discarded.values()) if over else self._abort(attempt)
+        elsewhere = dataset != self._wanted.destination[2]
         ours = attempt.keys_of_ours()
-        if ours:
+        if elsewhere and ours:
             logger.warning(
                 "An earlier try of this task delivered to another place. Its objects stay there: %s.", listed(ours)
             )
-        return Start()
+        return self.anew(left, elsewhere=elsewhere)
 
     def _refuse_torn(self, attempt: Attempt) -> None:
         if attempt.phase == "committing" and attempt.head.generation == self._wanted.generation:

@@ -13,7 +13,7 @@ __all__ = ["DeliveryResult"]
 class DeliveryResult:
     """A delivery that is complete.
 
-    :param uri: of the object where there is one, else of the dataset.
+    :param uri: of the object where only one was planned, else of the dataset.
     :param manifest_uri: empty without a manifest.
     :param objects: how many objects were delivered, without the manifest.
     :param skipped: how many were left out since an object held their key (``if_exists="skip"``).

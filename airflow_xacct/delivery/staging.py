@@ -6,10 +6,11 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 
 from airflow_xacct.delivery.attempt import MANIFEST_INDEX, LoggedObject
+from airflow_xacct.delivery.cleanup import abort_uploads, listed
 from airflow_xacct.delivery.evidence import UPLOAD_LIFETIME_SECONDS
 from airflow_xacct.delivery.identity import TOKEN_METADATA
 from airflow_xacct.delivery.journal import DeliveryLog
@@ -17,9 +18,9 @@ from airflow_xacct.delivery.payload import ObjectPlan, PayloadReader
 from airflow_xacct.delivery.store import AnswerLost, NoSuchUpload, ObjectAttributes, PartReceipt
 from airflow_xacct.delivery.transfer import Transfer
 from airflow_xacct.delivery.writer import ObjectWriter
-from airflow_xacct.exceptions import SourceChangedError, XacctError
+from airflow_xacct.exceptions import DeliveryError, SourceChangedError
 
-__all__ = ["Staging"]
+__all__ = ["Staging", "upload_ended"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +77,8 @@ class Staging:
         """Abort what an earlier try staged and this one did not ask for."""
         left = list(self._earlier.values())
         self._earlier.clear()
-        self._transfer.each(self.abort_quietly, left)
         self._log.record(*(["o", o.index, "dropped"] for o in left))
+        self.abort(left)
 
     def again(self, upload: LoggedObject) -> LoggedObject:
         """Give an upload up and send the same bytes in another one.
@@ -87,27 +88,19 @@ class Staging:
         plan = self.plans[upload.key]
         self._log.record(["c", upload.index])
         self._log.flush()
-        self.abort_quietly(upload)
         self._create(upload.index, plan.key, plan.attributes)
         self._log.flush()
-        self.fill(plan)
-        made = self._log.attempt.objects[upload.index]
-        if (made.size_bytes, made.checksum) != (upload.size_bytes, upload.checksum):
-            raise SourceChangedError(
-                f"{plan.payload.name} changed while its delivery was being committed",
-                where=plan.key,
-                remedy="Let the task run again: it will deliver everything anew.",
-            )
-        return made
+        self.abort([upload])
+        self.fill(plan, expected=upload)
+        # as in the first commit: what is not known to be staged was never completed
+        self._log.flush()
+        return self._log.attempt.at(plan.key)
 
-    def abort_quietly(self, upload: LoggedObject) -> None:
-        """Abort an upload that is not needed, where it still exists."""
-        try:
-            self._transfer.patiently(self._transfer.store.abort_multipart, upload.key, upload.upload_id)
-        except NoSuchUpload:
-            pass
-        except XacctError as exc:
-            logger.warning("The unfinished upload of %s could not be aborted: %s", upload.key, exc)
+    def abort(self, discarded: Iterable[LoggedObject]) -> None:
+        """Abort uploads that were discarded. What cannot be aborted is tried once more when all is done."""
+        left = abort_uploads(self._transfer, discarded, lambda o: self._log.record(["a", o.upload_id]))
+        if left:
+            logger.warning("Uploads that are not needed could not be aborted: %s.", listed(o.key for o in left))
 
     def _number(self, key: str) -> int:
         earlier = self._log.attempt.find(key)
@@ -124,8 +117,9 @@ class Staging:
                 earlier.parts.pop(max(earlier.parts, default=0), None)
                 earlier.size_bytes = None
                 return
-            self.abort_quietly(earlier)
         self._create(index, plan.key, plan.attributes)
+        if earlier is not None:
+            self.abort([earlier])
 
     def _create(self, index: int, key: str, attributes: ObjectAttributes) -> None:
         stamped = self.stamped(attributes)
@@ -141,30 +135,28 @@ class Staging:
         upload_id = self._transfer.patiently(create)
         self._log.record(["u", index, key, upload_id, created_at, self._digest(attributes)])
 
-    def fill(self, plan: ObjectPlan, reader: PayloadReader | None = None) -> None:
+    def fill(self, plan: ObjectPlan, reader: PayloadReader | None = None, expected: LoggedObject | None = None) -> None:
         """Send the bytes of an object; when its upload is found to be gone, in another one.
 
         :param reader: its payload, where it was opened already.
+        :param expected: its bytes must be those that were staged before.
+        :raises SourceChangedError: they are others; they are not recorded as staged.
         """
-        for _ in range(_TRIES - 1):
+        for _ in range(_TRIES):
             try:
-                self._send(plan, reader if reader is not None else plan.payload.open())
+                self._send(plan, reader if reader is not None else plan.payload.open(), expected)
             except NoSuchUpload:
-                self._create(self._upload(plan.key).index, plan.key, plan.attributes)
+                gone = self._log.attempt.at(plan.key)
+                self._create(gone.index, plan.key, plan.attributes)
+                self._log.record(["a", gone.upload_id])
                 self._log.flush()
                 reader = None
             else:
                 return
-        self._send(plan, plan.payload.open())
+        raise upload_ended(plan.key, _TRIES)
 
-    def _upload(self, key: str) -> LoggedObject:
-        upload = self._log.attempt.find(key)
-        if upload is None:
-            raise KeyError(key)
-        return upload
-
-    def _send(self, plan: ObjectPlan, reader: PayloadReader) -> None:
-        upload = self._upload(plan.key)
+    def _send(self, plan: ObjectPlan, reader: PayloadReader, expected: LoggedObject | None) -> None:
+        upload = self._log.attempt.at(plan.key)
         limit = plan.payload.max_size_bytes
 
         def on_part(number: int, receipt: PartReceipt) -> None:
@@ -176,6 +168,12 @@ class Staging:
             staged = writer.write(reader)
         finally:
             reader.close()
+        if expected is not None and (staged.size_bytes, staged.checksum) != (expected.size_bytes, expected.checksum):
+            raise SourceChangedError(
+                f"{plan.payload.name} changed while its delivery was being committed",
+                where=plan.key,
+                remedy="Let the task run again: it will deliver everything anew.",
+            )
         self._log.record(["s", upload.index, staged.size_bytes, staged.checksum, staged.rows])
         self._transfer.progress.staged()
 
@@ -197,3 +195,12 @@ class Staging:
                 "its lifecycle rule (AbortIncompleteMultipartUpload) ends it.",
                 key,
             )
+
+
+def upload_ended(where: str, times: int) -> DeliveryError:
+    """The error for an upload that vanished again and again, by nothing we did."""
+    return DeliveryError(
+        f"S3 ended the upload {times} times before it was complete",
+        where=where,
+        remedy="Find out who else writes this key or aborts uploads in the bucket, then let the task run again.",
+    )

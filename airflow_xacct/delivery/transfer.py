@@ -37,6 +37,11 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     @property
+    def held_bytes(self) -> int:
+        """How much is held now."""
+        return self._held_bytes
+
+    @property
     def peak_bytes(self) -> int:
         """The most that was ever held."""
         return self._peak_bytes

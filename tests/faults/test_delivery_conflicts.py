@@ -24,6 +24,7 @@ from tests.faults.fault_harness import (
 STORES = {
     "strict": {},
     "aws-like": {"completes_again": True, "aborts_again": True},
+    "condition-first": {"condition_first": True, "aborts_again": True},
 }
 
 

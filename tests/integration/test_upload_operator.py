@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 import zstandard
 from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath
 
+from airflow_xacct.delivery.settings import TransferSettings
 from airflow_xacct.exceptions import (
     AccessDeniedError,
     AssumeRoleError,
@@ -458,8 +460,10 @@ def test_another_region_than_the_buckets(worker: Scenario, upload: Upload, chang
     assert_nothing_landed(worker)
 
 
-def test_no_network(worker: Scenario, upload: Upload, change: Any) -> None:
+def test_no_network(worker: Scenario, upload: Upload, change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing answers: an error of ours, with what to check."""
+    settings = functools.partial(TransferSettings, backoff_seconds=0)
+    monkeypatch.setattr("airflow_xacct.operators._delivery.TransferSettings", settings)
     conn_id = change(
         endpoint_url={"sts": worker.box.endpoint_url, "s3": "http://127.0.0.1:1"},
         config_kwargs={"retries": {"total_max_attempts": 1}},

@@ -1,0 +1,241 @@
+"""The store over boto3: what it sends, and what it makes of every kind of answer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore import exceptions as aws
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+
+from airflow_xacct.delivery.boto3_store import Boto3Store
+from airflow_xacct.delivery.checksum import checksum_of
+from airflow_xacct.delivery.store import (
+    AnswerLost,
+    NoSuchUpload,
+    ObjectAttributes,
+    PreconditionFailed,
+    WriteConflict,
+)
+from airflow_xacct.exceptions import AccessDeniedError, ThrottledError, TransportError, XacctError
+from airflow_xacct.sandbox import Scenario, drop_request, drop_response, error_in_200, status
+
+KEY = "airflow/orders.csv"
+PLAIN = ObjectAttributes()
+CHECKSUM = checksum_of(b"abc")
+FULL = ObjectAttributes(
+    content_type="text/csv",
+    content_encoding="gzip",
+    storage_class="STANDARD_IA",
+    kms_key_id="alias/acme",
+    metadata={"team": "data"},
+    tags={"a b": "c&d", "e": "f"},
+)
+
+
+def staged(store: Boto3Store) -> tuple[str, list[Any]]:
+    """An upload with one part."""
+    upload_id = store.create_multipart(KEY, PLAIN)
+    return upload_id, [store.upload_part(KEY, upload_id, 1, b"abc", checksum=CHECKSUM)]
+
+
+def complete(store: Boto3Store, upload_id: str, parts: list[Any], *, if_absent: bool = True) -> Any:
+    """Complete it."""
+    return store.complete_multipart(KEY, upload_id, parts, checksum=CHECKSUM, size_bytes=3, if_absent=if_absent)
+
+
+def test_what_is_sent(boto3_store: Callable[..., Boto3Store], xacct_accounts: Scenario) -> None:
+    """One checksum, full object, on every call that takes it; the size and the condition on Complete."""
+    store = boto3_store(owner=False)
+    complete(store, *staged(store))
+    create, part, last = (r for r in xacct_accounts.box.requests if r.key == KEY)
+    assert create.headers["x-amz-checksum-algorithm"] == "CRC64NVME"
+    assert create.headers["x-amz-checksum-type"] == "FULL_OBJECT"
+    assert part.headers["x-amz-checksum-crc64nvme"] == CHECKSUM
+    assert last.headers["x-amz-checksum-crc64nvme"] == CHECKSUM
+    assert last.headers["x-amz-checksum-type"] == "FULL_OBJECT"
+    assert last.headers["x-amz-mp-object-size"] == "3"
+    assert last.headers["if-none-match"] == "*"
+    for request in (create, part, last):
+        checksums = [name for name in request.headers if name.startswith(("x-amz-checksum-crc", "x-amz-checksum-sha"))]
+        assert checksums in ([], ["x-amz-checksum-crc64nvme"])
+        assert "content-md5" not in request.headers
+
+
+def test_without_the_condition_none_is_sent(boto3_store: Callable[..., Boto3Store], xacct_accounts: Scenario) -> None:
+    """To replace is to send no condition."""
+    store = boto3_store()
+    complete(store, *staged(store), if_absent=False)
+    store.put(KEY, b"abc", PLAIN, checksum=CHECKSUM, if_absent=False)
+    assert not any("if-none-match" in request.headers for request in xacct_accounts.box.requests)
+
+
+class Wire:
+    """Two clients over TLS whose requests go nowhere: each is kept, and answered with the next answer."""
+
+    def __init__(self, *answers: Exception | tuple[int, bytes]) -> None:
+        self.answers = list(answers)
+        self.sent: list[Any] = []
+        clients = [self._client(Config(retries={"total_max_attempts": 1})) for _ in range(2)]
+        self.store = Boto3Store(*clients, "acme", lambda error, action, key: XacctError(f"{action}: {error}"))
+
+    def _client(self, config: Config) -> Any:
+        client = boto3.client(
+            "s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=config
+        )
+        client.meta.events.register("before-send.s3.*", self._answer)
+        return client
+
+    def _answer(self, request: Any, **_: Any) -> AWSResponse:
+        self.sent.append(request)
+        answer = self.answers.pop(0) if self.answers else (200, b"")
+        if isinstance(answer, Exception):
+            raise answer
+        raw = type("Raw", (), {"stream": lambda self, **_: iter([answer[1]]), "read": lambda self: answer[1]})()
+        return AWSResponse(request.url, answer[0], {"ETag": '"e"'}, raw)
+
+
+def test_over_tls_the_payload_is_not_hashed_again() -> None:
+    """The checksum it was handed is enough for botocore to leave SHA-256 out."""
+    wire = Wire()
+    wire.store.upload_part(KEY, "id", 1, b"abc", checksum=CHECKSUM)
+    wire.store.put(KEY, b"abc", PLAIN, checksum=CHECKSUM, if_absent=True)
+    for request in wire.sent:
+        assert request.headers["X-Amz-Content-SHA256"] == b"UNSIGNED-PAYLOAD"
+        assert request.headers["x-amz-checksum-crc64nvme"] == CHECKSUM.encode()
+
+
+def test_every_attribute_is_sent_and_empty_ones_are_not() -> None:
+    """Encryption, class, metadata and tags as S3 takes them."""
+    wire = Wire((200, b"<R><UploadId>id</UploadId></R>"))
+    wire.store.create_multipart(KEY, FULL)
+    wire.store.put(KEY, b"abc", PLAIN, checksum=CHECKSUM, if_absent=False)
+    full, plain = ({name.lower(): value for name, value in request.headers.items()} for request in wire.sent)
+    assert full["content-type"] == b"text/csv"
+    assert full["content-encoding"] == b"gzip"
+    assert full["x-amz-storage-class"] == b"STANDARD_IA"
+    assert full["x-amz-server-side-encryption"] == b"aws:kms"
+    assert full["x-amz-server-side-encryption-aws-kms-key-id"] == b"alias/acme"
+    assert full["x-amz-meta-team"] == b"data"
+    assert full["x-amz-tagging"] == b"a+b=c%26d&e=f"
+    assert not [name for name in plain if name.startswith(("x-amz-meta", "x-amz-server", "x-amz-storage", "x-amz-tag"))]
+
+
+def error(code: str) -> bytes:
+    """The body of an answer that is an error."""
+    return f"<Error><Code>{code}</Code><Message>said</Message></Error>".encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((412, error("PreconditionFailed")), PreconditionFailed),
+        ((409, error("ConditionalRequestConflict")), WriteConflict),
+        ((409, error("OperationAborted")), WriteConflict),
+        ((404, error("NoSuchUpload")), NoSuchUpload),
+        ((200, error("InternalError")), AnswerLost),
+        ((200, error("NoSuchUpload")), NoSuchUpload),
+        ((500, error("InternalError")), AnswerLost),
+        ((503, error("SlowDown")), AnswerLost),
+        ((400, error("RequestTimeout")), AnswerLost),
+        ((200, b"<CompleteMultipartUploadResult><ETag>cut o"), AnswerLost),
+        (aws.ReadTimeoutError(endpoint_url="u"), AnswerLost),
+        (aws.ConnectionClosedError(endpoint_url="u"), AnswerLost),
+        (aws.ResponseStreamingError(error="u"), AnswerLost),
+        (aws.HTTPClientError(error="u"), AnswerLost),
+        (aws.SSLError(endpoint_url="u", error="in the middle"), AnswerLost),
+        (aws.ProxyConnectionError(proxy_url="u"), AnswerLost),
+        (aws.IncompleteReadError(actual_bytes=1, expected_bytes=2), AnswerLost),
+        (aws.EndpointConnectionError(endpoint_url="u"), XacctError),
+        (aws.ConnectTimeoutError(endpoint_url="u"), XacctError),
+        ((403, error("AccessDenied")), XacctError),
+    ],
+)
+def test_what_an_answer_to_complete_means(answer: Any, expected: type[Exception]) -> None:
+    """Four verdicts, and everything that is none: exactly one request is sent for each."""
+    wire = Wire(answer)
+    with pytest.raises(expected) as caught:
+        wire.store.complete_multipart(KEY, "id", [], checksum=CHECKSUM, size_bytes=0, if_absent=True)
+    assert type(caught.value) is expected
+    assert len(wire.sent) == 1
+
+
+def test_nothing_was_sent_when_there_is_no_connection() -> None:
+    """No connection is no doubt: the request was certainly not carried out."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    seen = []
+    once = boto3.client(
+        "s3",
+        region_name="eu-west-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        endpoint_url=url,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+    def explain(error: Exception, action: str, key: str) -> Exception:
+        seen.append((action, key))
+        return TransportError("unreachable")
+
+    store = Boto3Store(once, once, "acme", explain)
+    with pytest.raises(TransportError) as caught:
+        store.create_multipart(KEY, PLAIN)
+    assert not isinstance(caught.value, AnswerLost)
+    assert seen == [("s3:PutObject", KEY)]
+
+
+def test_parameters_that_botocore_refuses_are_explained() -> None:
+    """Nothing leaves the store that is not one of our errors."""
+    wire = Wire()
+    with pytest.raises(XacctError, match="Parameter validation failed"):
+        wire.store.upload_part(KEY, "id", "one", b"", checksum=CHECKSUM)  # type: ignore[arg-type]
+    assert not wire.sent
+
+
+@pytest.mark.parametrize("action", [drop_response, drop_request, status(503, "SlowDown"), error_in_200()])
+def test_over_the_wire_a_lost_answer_is_one_attempt(
+    boto3_store: Callable[..., Boto3Store], xacct_accounts: Scenario, action: Any
+) -> None:
+    """Complete is asked once, whatever happens to its answer."""
+    store, box = boto3_store(owner=False), xacct_accounts.box
+    upload_id, parts = staged(store)
+    rule = box.faults.add("CompleteMultipartUpload", action=action)
+    with pytest.raises(AnswerLost, match="airflow/orders"):
+        complete(store, upload_id, parts)
+    assert rule.seen == 1
+
+
+def test_calls_that_may_be_repeated_are(boto3_store: Callable[..., Boto3Store], xacct_accounts: Scenario) -> None:
+    """A part and an abort are idempotent, so botocore's own retries may work."""
+    store, box = boto3_store(owner=False, attempts=2), xacct_accounts.box
+    upload_id = store.create_multipart(KEY, PLAIN)
+    rule = box.faults.add("UploadPart", action=drop_response)
+    store.upload_part(KEY, upload_id, 1, b"abc", checksum=CHECKSUM)
+    assert rule.seen > 1
+    store.abort_multipart(KEY, upload_id)
+
+
+def test_refusals_are_explained(boto3_store: Callable[..., Boto3Store]) -> None:
+    """The role may write below its prefix and nothing else; each refusal names its action."""
+    store = boto3_store(owner=False)
+    with pytest.raises(AccessDeniedError) as put:
+        store.put("elsewhere", b"abc", PLAIN, checksum=CHECKSUM, if_absent=True)
+    with pytest.raises(AccessDeniedError) as head:
+        store.head(KEY)
+    with pytest.raises(AccessDeniedError) as delete:
+        store.delete(KEY)
+    assert [c.value.action for c in (put, head, delete)] == ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
+
+
+def test_throttling_is_no_verdict(boto3_store: Callable[..., Boto3Store], xacct_accounts: Scenario) -> None:
+    """A client that gives up on throttling leaves the question open."""
+    store, box = boto3_store(owner=False), xacct_accounts.box
+    box.faults.add("CreateMultipartUpload", action=status(429, "Throttling"), times=None)
+    with pytest.raises(ThrottledError):
+        store.create_multipart(KEY, PLAIN)
