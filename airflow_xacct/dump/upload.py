@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from airflow_xacct.delivery.payload import ObjectPlan
 from airflow_xacct.delivery.store import ObjectAttributes
@@ -18,16 +17,13 @@ from airflow_xacct.dump.compression import (
 from airflow_xacct.dump.content_type import guess_content_type
 from airflow_xacct.dump.naming import PartitionValue, object_keys, partition_path
 from airflow_xacct.dump.payload import SourceFile
+from airflow_xacct.dump.plan import DEFAULT_MANIFEST_NAME, DeliveryPlan, IfExists, check_if_exists, text_mapping
 from airflow_xacct.dump.sources.files import Symlinks
 from airflow_xacct.dump.sources.inline import inline_content
 from airflow_xacct.dump.sources.resolve import Source, resolve_source
 from airflow_xacct.exceptions import InvalidArgumentError
 
-__all__ = ["IfExists", "UploadPlan", "UploadSpec", "plan_upload"]
-
-IfExists = Literal["error", "replace", "skip"]
-
-DEFAULT_MANIFEST_NAME = "_manifest.json"
+__all__ = ["UploadSpec", "plan_upload"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +48,7 @@ class UploadSpec:
     symlinks: Symlinks = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadPlan:
-    """What will be delivered.
-
-    :param objects: full keys and their bytes; nothing of them is open yet.
-    :param manifest_key: full key of the manifest; ``None`` for none.
-    :param manifest_attributes: what S3 stores beside the manifest.
-    :param root: the full prefix that the task named, or its exact key: what the delivery is called.
-    """
-
-    objects: tuple[ObjectPlan, ...]
-    manifest_key: str | None
-    manifest_attributes: ObjectAttributes
-    root: str
-    if_exists: IfExists
-
-
-def plan_upload(spec: UploadSpec, destination: Destination) -> UploadPlan:
+def plan_upload(spec: UploadSpec, destination: Destination) -> DeliveryPlan:
     """Look at the source and lay out the keys.
 
     :raises InvalidArgumentError: arguments that contradict each other or cannot be used.
@@ -93,7 +72,13 @@ def plan_upload(spec: UploadSpec, destination: Destination) -> UploadPlan:
             where="manifest_key",
             remedy="Give the manifest another key, or set manifest=False.",
         )
-    return UploadPlan(objects, manifest_key, _attributes(spec, destination, "application/json"), root, spec.if_exists)
+    return DeliveryPlan(
+        objects=objects,
+        manifest_key=manifest_key,
+        attributes=_attributes(spec, destination, "application/json"),
+        root=root,
+        if_exists=spec.if_exists,
+    )
 
 
 def _check(spec: UploadSpec) -> None:
@@ -103,12 +88,7 @@ def _check(spec: UploadSpec) -> None:
             where="source, data",
             remedy="Give a source (file, glob, directory, ObjectStoragePath), or data (text or bytes), and not both.",
         )
-    if spec.if_exists not in ("error", "replace", "skip"):
-        raise InvalidArgumentError(
-            f"if_exists={spec.if_exists!r} is not known",
-            where="if_exists",
-            remedy="It is 'error', 'replace' or 'skip'.",
-        )
+    check_if_exists(spec.if_exists)
     if spec.compression_level is not None and not spec.compression:
         raise InvalidArgumentError(
             "there is a compression_level and no compression",
@@ -139,32 +119,9 @@ def _attributes(spec: UploadSpec, destination: Destination, content_type: str) -
         content_type=content_type,
         storage_class=spec.storage_class or "",
         kms_key_id=spec.kms_key_id or destination.kms_key_id or "",
-        metadata=_text_mapping(spec.metadata, "metadata"),
-        tags=_text_mapping(spec.tags, "tags"),
+        metadata=text_mapping(spec.metadata, "metadata"),
+        tags=text_mapping(spec.tags, "tags"),
     )
-
-
-def _text_mapping(given: Mapping[str, str] | None, where: str) -> dict[str, str]:
-    """Metadata and tags as text.
-
-    :raises InvalidArgumentError: S3 would refuse them, or keep them in another form than given.
-    """
-    result: dict[str, str] = {}
-    for name, value in (given or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidArgumentError(
-                f"{where} hold {name!r}: {type(value).__name__}",
-                where=where,
-                remedy="Names and values are text.",
-            )
-        if where == "metadata" and not (name.isascii() and value.isascii()):
-            raise InvalidArgumentError(
-                f"the metadata {name!r} is not ASCII",
-                where=where,
-                remedy="S3 keeps user metadata in HTTP headers: encode it, or put it into tags.",
-            )
-        result[name] = value
-    return result
 
 
 def _manifest_key(spec: UploadSpec, destination: Destination, folder: str, count: int) -> str | None:

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from airflow_xacct.delivery.result import DeliveryResult
     from airflow_xacct.destination import Destination
 
-__all__ = ["asset_alias_name", "dataset_prefix", "emit_delivery"]
+__all__ = ["as_list", "asset_alias_name", "dataset_prefix", "emit_delivery"]
+
+
+def as_list(outlets: Any) -> list[Any]:
+    """The outlets a user gave: none, one, or several."""
+    if outlets is None:
+        return []
+    return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]
 
 
 def asset_alias_name(xacct_conn_id: Any) -> str:

@@ -20,17 +20,20 @@ from airflow_xacct.destination import narrow
 from airflow_xacct.destination.readers import AUTO, OFF
 from airflow_xacct.exceptions import InvalidArgumentError, OutsideDestinationError
 from airflow_xacct.hooks.connections import connection_policy, load_destination, open_access
+from airflow_xacct.links.cloudtrail import CloudTrailLink
+from airflow_xacct.links.console import S3ConsoleLink
+from airflow_xacct.operators._assets import emit_delivery
 
 if TYPE_CHECKING:
     from airflow_xacct.access.session import RoleAccess
     from airflow_xacct.delivery.log import LogStore
     from airflow_xacct.delivery.result import DeliveryResult
     from airflow_xacct.destination import Destination
-    from airflow_xacct.dump.upload import UploadPlan
+    from airflow_xacct.dump.plan import DeliveryPlan
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Delivered", "TaskRun", "deliver", "open_destination", "session_policy_of", "task_run"]
+__all__ = ["Delivered", "TaskRun", "announce", "deliver", "open_destination", "session_policy_of", "task_run"]
 
 
 def open_destination(xacct_conn_id: str, *, bucket: str | None = None, prefix: str | None = None) -> Destination:
@@ -100,7 +103,7 @@ def task_run(context: Mapping[str, Any]) -> TaskRun:
 
 def deliver(
     destination: Destination,
-    plan: UploadPlan,
+    plan: DeliveryPlan,
     run: TaskRun,
     *,
     allow_delete: bool = False,
@@ -139,16 +142,40 @@ def deliver(
         if_exists=plan.if_exists,
         manifest_key=plan.manifest_key,
         manifest="always" if plan.manifest_key else "never",
-        manifest_attributes=plan.manifest_attributes,
+        manifest_attributes=plan.attributes,
+        signature=plan.signature,
         allow_delete=allow_delete,
         progress=LogProgress(log, time.monotonic),
     )
     return Delivered(result, access.session_arn, access.region(), access.sts_region())
 
 
+def announce(
+    context: Any, operator: Any, destination: Destination, *, root: str, delivered: Delivered
+) -> dict[str, Any]:
+    """Tell Airflow what was delivered: the asset's event, the links of the task's page, and the return value."""
+    emit_delivery(
+        context,
+        alias=operator.asset_alias,
+        destination=destination,
+        dataset=operator.dataset,
+        key=root,
+        delivery=delivered.result,
+    )
+    S3ConsoleLink.persist(context, operator, destination, region=delivered.region, key=root)
+    CloudTrailLink.persist(
+        context,
+        operator,
+        partition=destination.role.partition,
+        region=delivered.sts_region,
+        session_arn=delivered.session_arn,
+    )
+    return delivered.result.to_json()
+
+
 def session_policy_of(
     destination: Destination,
-    plan: UploadPlan,
+    plan: DeliveryPlan,
     asked: str | Mapping[str, Any] | None,
     *,
     allow_delete: bool = False,
@@ -164,7 +191,7 @@ def session_policy_of(
         return connection_policy(destination)
     if asked in (None, AUTO):
         keys = (plan.root, *([plan.manifest_key] if plan.manifest_key else []))
-        tags = any(planned.attributes.tags for planned in plan.objects)
+        tags = bool(plan.attributes.tags)
         return task_policy(
             destination, TaskNeeds(keys, tags=tags, deletes=allow_delete), region=destination.region_name
         )

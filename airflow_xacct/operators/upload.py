@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AssetAlias, BaseOperator, Object
 
 from airflow_xacct.links.cloudtrail import CloudTrailLink
 from airflow_xacct.links.console import S3ConsoleLink
-from airflow_xacct.operators._assets import asset_alias_name, dataset_prefix, emit_delivery
+from airflow_xacct.operators._assets import as_list, asset_alias_name, dataset_prefix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ class CrossAccountUploadOperator(BaseOperator):
         # not a parameter of its own: partial() of a mapped task would take its default for a value
         outlets = kwargs.pop("outlets", None)
         alias = AssetAlias(asset_alias or asset_alias_name(xacct_conn_id))
-        super().__init__(outlets=[*_as_list(outlets), alias], **kwargs)
+        super().__init__(outlets=[*as_list(outlets), alias], **kwargs)
         # an XComArg is a value by the time execute() runs
         self.xacct_conn_id: Any = xacct_conn_id
         self.source: Any = source
@@ -154,7 +154,7 @@ class CrossAccountUploadOperator(BaseOperator):
         """
         # what a task needs and a DAG file does not: boto3 among it
         from airflow_xacct.dump.upload import UploadSpec, plan_upload
-        from airflow_xacct.operators._delivery import deliver, open_destination, task_run
+        from airflow_xacct.operators._delivery import announce, deliver, open_destination, task_run
 
         destination = open_destination(self.xacct_conn_id, bucket=self.bucket, prefix=self.prefix)
         spec = UploadSpec(
@@ -183,23 +183,7 @@ class CrossAccountUploadOperator(BaseOperator):
             allow_delete=self.allow_delete,
             session_policy=self.session_policy,
         )
-        emit_delivery(
-            context,
-            alias=self.asset_alias,
-            destination=destination,
-            dataset=self.dataset,
-            key=plan.root,
-            delivery=delivered.result,
-        )
-        S3ConsoleLink.persist(context, self, destination, region=delivered.region, key=plan.root)
-        CloudTrailLink.persist(
-            context,
-            self,
-            partition=destination.role.partition,
-            region=delivered.sts_region,
-            session_arn=delivered.session_arn,
-        )
-        return delivered.result.to_json()
+        return announce(context, self, destination, root=plan.root, delivered=delivered)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """What was read and what it became, for the OpenLineage provider."""
@@ -213,9 +197,3 @@ def _with_storage(source: Any) -> Any:
     if isinstance(source, str) and "://" in source:
         return ObjectStoragePath(source)
     return source
-
-
-def _as_list(outlets: Any) -> list[Any]:
-    if outlets is None:
-        return []
-    return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from airflow_xacct.destination import Destination, parse
 from airflow_xacct.links.cloudtrail import event_history_url
 from airflow_xacct.links.console import S3ConsoleLink, console_url
-from airflow_xacct.operators import CrossAccountUploadOperator
+from airflow_xacct.operators import CrossAccountSqlDumpOperator, CrossAccountUploadOperator
 from airflow_xacct.operators._assets import asset_alias_name, dataset_prefix
 
 
@@ -99,22 +100,40 @@ def test_the_event_history_of_a_session() -> None:
     assert event_history_url(partition="aws", region=None, session_arn=arn) == ""
 
 
-def test_the_constructor_takes_keywords_and_assigns() -> None:
+OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
+    (CrossAccountUploadOperator, {"xacct_conn_id": ""}),
+    (CrossAccountSqlDumpOperator, {"xacct_conn_id": "", "sql": "", "sql_conn_id": "", "key": ""}),
+]
+
+
+@pytest.mark.parametrize(("kind", "needed"), OPERATORS)
+def test_the_constructor_takes_keywords_and_assigns(kind: type[Any], needed: dict[str, Any]) -> None:
     """Wrong values are no error when the DAG is parsed, since templates are not rendered yet."""
-    parameters = inspect.signature(CrossAccountUploadOperator.__init__).parameters
+    parameters = inspect.signature(kind.__init__).parameters
     assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for name, p in parameters.items() if name != "self")
-    operator = CrossAccountUploadOperator(task_id="t", xacct_conn_id="", if_exists="nonsense")  # type: ignore[arg-type]
+    operator = kind(task_id="t", if_exists="nonsense", **needed)
     for name in parameters:
-        if name not in ("self", "kwargs", "outlets"):
+        if name not in ("self", "kwargs"):
             assert hasattr(operator, name), name
 
 
-def test_every_template_field_exists_and_is_documented() -> None:
+@pytest.mark.parametrize(("kind", "needed"), OPERATORS)
+def test_every_template_field_exists_and_is_documented(kind: type[Any], needed: dict[str, Any]) -> None:
     """A template field that is misspelt would be noticed only at run time."""
-    operator = CrossAccountUploadOperator(task_id="t", xacct_conn_id="acme")
-    text = CrossAccountUploadOperator.__doc__ or ""
+    operator = kind(task_id="t", **needed)
+    text = kind.__doc__ or ""
     for name in operator.template_fields:
         assert hasattr(operator, name)
         described = text.split(f":param {name}:", 1)[1].split(":param", 1)[0]
         assert "(templated)" in described, name
     assert set(operator.template_fields_renderers) <= set(operator.template_fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"), [(CrossAccountUploadOperator, "upload"), (CrossAccountSqlDumpOperator, "sql-dump")]
+)
+def test_every_argument_is_on_its_page(kind: type[Any], page: str) -> None:
+    """An argument that no page names does not exist for its users."""
+    text = (Path(__file__).parents[2] / "docs" / f"{page}.md").read_text()
+    for name in inspect.signature(kind.__init__).parameters:
+        assert name in ("self", "kwargs") or f"`{name}`" in text, name

@@ -10,7 +10,8 @@ import pytest
 from airflow_xacct.delivery.settings import MAX_OBJECT_BYTES
 from airflow_xacct.destination import Destination, parse
 from airflow_xacct.dump.payload import MAX_OBJECT_SIZE_BYTES
-from airflow_xacct.dump.upload import UploadPlan, UploadSpec, plan_upload
+from airflow_xacct.dump.plan import DeliveryPlan
+from airflow_xacct.dump.upload import UploadSpec, plan_upload
 from airflow_xacct.exceptions import InvalidArgumentError, OutsideDestinationError, SourceNotFoundError
 
 KEY_ARN = "arn:aws:kms:eu-central-1:222222222222:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -39,11 +40,11 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def plan(destination: Destination, **spec: Any) -> UploadPlan:
+def plan(destination: Destination, **spec: Any) -> DeliveryPlan:
     return plan_upload(UploadSpec(**spec), destination)
 
 
-def keys(made: UploadPlan) -> list[str]:
+def keys(made: DeliveryPlan) -> list[str]:
     return [planned.key for planned in made.objects]
 
 
@@ -53,7 +54,7 @@ def test_a_file_to_an_exact_key(destination: Destination, tree: Path) -> None:
     assert keys(made) == ["airflow/orders/today.csv"]
     assert made.manifest_key is None
     assert made.root == "airflow/orders/today.csv"
-    attributes = made.objects[0].attributes
+    attributes = next(iter(made.objects)).attributes
     assert (attributes.content_type, attributes.kms_key_id) == ("text/csv", KEY_ARN)
 
 
@@ -63,8 +64,8 @@ def test_a_directory_to_a_prefix(destination: Destination, tree: Path) -> None:
     root = "airflow/orders/ds=2013-01-01/"
     assert keys(made) == [root + name for name in ("a.csv", "b.csv", "deep/c.json")]
     assert made.manifest_key == root + "_manifest.json"
-    assert made.manifest_attributes.content_type == "application/json"
-    assert made.manifest_attributes.kms_key_id == KEY_ARN
+    assert made.attributes.content_type == "application/json"
+    assert made.attributes.kms_key_id == KEY_ARN
     assert made.root == root
 
 
@@ -93,14 +94,14 @@ def test_compression_adds_its_suffix_and_type(destination: Destination, tree: Pa
     """Readers go by the name."""
     made = plan(destination, source=tree / "a.csv", key="x/", compression="gzip", compression_level=1)
     assert keys(made) == ["airflow/x/a.csv.gz"]
-    assert made.objects[0].attributes.content_type == "application/gzip"
-    assert made.objects[0].attributes.content_encoding == ""
+    assert next(iter(made.objects)).attributes.content_type == "application/gzip"
+    assert next(iter(made.objects)).attributes.content_encoding == ""
 
 
 def test_text_and_bytes(destination: Destination) -> None:
     """Data needs an exact key."""
     made = plan(destination, data="grüße", key="x/hello.txt")
-    reader = made.objects[0].payload.open()
+    reader = next(iter(made.objects)).payload.open()
     assert reader.read(100) == "grüße".encode()
     assert keys(plan(destination, data=b"\x00", key="x.bin")) == ["airflow/x.bin"]
     with pytest.raises(InvalidArgumentError, match="no file name"):
@@ -119,7 +120,7 @@ def test_what_a_task_says_wins_over_the_connection(destination: Destination, tre
         metadata={"who": "me"},
         tags={"team": "data"},
     )
-    attributes = made.objects[0].attributes
+    attributes = next(iter(made.objects)).attributes
     assert attributes.kms_key_id == "alias/mine"
     assert attributes.content_type == "text/plain"
     assert attributes.storage_class == "STANDARD_IA"
@@ -180,7 +181,7 @@ def test_nothing_to_deliver(destination: Destination, tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError):
         plan(destination, source=str(tmp_path / "*.csv"), key="x/")
     made = plan(destination, source=str(tmp_path / "*.csv"), key="x/", allow_empty=True)
-    assert made.objects == ()
+    assert list(made.objects) == []
     assert made.manifest_key is None
 
 

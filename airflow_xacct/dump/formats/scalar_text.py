@@ -1,0 +1,219 @@
+"""Arrow values as text, a column at a time: every digit, the shortest float that reads back the same, ISO 8601.
+
+What CSV and JSON write differently about the same value is a :class:`Dialect`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_xacct.exceptions import SourceError
+
+__all__ = ["CSV_DIALECT", "JSON_DIALECT", "Dialect", "has_scalar_text", "joined", "scalar_text"]
+
+T = pa.types
+TEXT = pa.string()
+
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days since 1970
+_DAY = 86_400
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+_INT64_DIGITS = 19
+# Arrow writes a decimal in scientific notation once its first digit stands further than this behind the point
+_PLAIN_SCALE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between text formats.
+
+    :param date_time_separator: one character.
+    :param utc: what stands behind a timestamp with zone; all of them are written in UTC.
+    :param binary: a binary value as ASCII.
+    """
+
+    date_time_separator: str
+    utc: str
+    binary: Callable[[bytes], str]
+
+
+def _hex(value: bytes) -> str:
+    return "\\x" + value.hex()
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+CSV_DIALECT = Dialect(date_time_separator=" ", utc="+00", binary=_hex)
+"""As PostgreSQL writes CSV, so that a file does not depend on who wrote it."""
+
+JSON_DIALECT = Dialect(date_time_separator="T", utc="+00:00", binary=_base64)
+
+
+def joined(*parts: pa.Array | str) -> pa.Array:
+    """The parts of each row behind one another; NULL where one of them is."""
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def has_scalar_text(kind: pa.DataType) -> bool:
+    """Whether :func:`scalar_text` knows a type."""
+    return isinstance(kind, pa.UuidType) or any(check(kind) for check, _ in _WRITERS)
+
+
+def scalar_text(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
+    """Values as text, NULL as NULL.
+
+    :param array: of a type that :func:`has_scalar_text` knows.
+    :param column: for messages.
+    :raises SourceError: a date or time outside the years 1 to 9999.
+    """
+    if isinstance(array.type, pa.UuidType):
+        return _uuid(array.storage)
+    writer = next(write for check, write in _WRITERS if check(array.type))
+    return writer(array, dialect, column)
+
+
+def _cast(array: pa.Array, *_: object) -> pa.Array:
+    return array.cast(TEXT)
+
+
+def _float(array: pa.Array, *_: object) -> pa.Array:
+    """Shortest digits that read back the same; NaN and infinity in PostgreSQL's words."""
+    text = array.cast(TEXT)
+    if pc.all(pc.is_finite(array), min_count=0).as_py():
+        return text
+    for arrow, postgres in (("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")):
+        text = pc.if_else(pc.equal(text, arrow), postgres, text)
+    return text
+
+
+def _decimal(array: pa.Array, *_: object) -> pa.Array:
+    kind = array.type
+    if kind.scale < 0:
+        return array.cast(pa.decimal256(kind.precision - kind.scale, 0)).cast(TEXT)
+    if kind.scale <= _PLAIN_SCALE:
+        return array.cast(TEXT)
+    unscaled = type(array).from_buffers(
+        _DECIMALS[kind.bit_width](kind.precision, 0), len(array), array.buffers(), offset=array.offset
+    )
+    digits = unscaled.cast(TEXT)
+    sign = pc.if_else(pc.starts_with(digits, "-"), "-", "")
+    digits = pc.ascii_lpad(pc.ascii_ltrim(digits, "-"), kind.scale + 1, "0")
+    whole = pc.utf8_slice_codeunits(digits, 0, -kind.scale)
+    return joined(sign, whole, ".", pc.utf8_slice_codeunits(digits, -kind.scale))
+
+
+_DECIMALS = {32: pa.decimal32, 64: pa.decimal64, 128: pa.decimal128, 256: pa.decimal256}
+
+
+def _trimmed(text: pa.Array) -> pa.Array:
+    """Fractions without their trailing zeros; every value has a fraction."""
+    return pc.ascii_rtrim(pc.ascii_rtrim(text, "0"), ".")
+
+
+def _date(array: pa.Array, _: Dialect, column: str) -> pa.Array:
+    _check_years(array.view(pa.int32()), 1, column, array.type)
+    return array.cast(TEXT)
+
+
+def _timestamp(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
+    kind = array.type
+    ticks = array.view(pa.int64())
+    _check_years(ticks, _UNITS[kind.unit] * _DAY, column, kind)
+    local = ticks.view(pa.timestamp(kind.unit))
+    try:
+        text = local.cast(pa.timestamp("s")).cast(TEXT)
+    except pa.ArrowInvalid:  # it has fractions of a second
+        text = _trimmed(local.cast(TEXT))
+    if dialect.date_time_separator != " ":
+        text = pc.replace_substring(text, " ", dialect.date_time_separator)
+    return text if kind.tz is None else joined(text, dialect.utc)
+
+
+def _check_years(ticks: pa.Array, per_day: int, column: str, kind: pa.DataType) -> None:
+    """Text with other than four digits for the year is read wrongly, or not at all."""
+    span = pc.min_max(ticks)
+    least, most = span["min"].as_py(), span["max"].as_py()
+    if least is not None and (least < _FIRST_DAY * per_day or most >= (_LAST_DAY + 1) * per_day):
+        raise SourceError(
+            f"the column {column!r} of the type {kind} holds a date outside the years 1 to 9999",
+            remedy="Cast the column to text in the query, or use Parquet.",
+        )
+
+
+def _time(array: pa.Array, *_: object) -> pa.Array:
+    text = array.cast(TEXT)
+    return text if array.type.unit == "s" else _trimmed(text)
+
+
+def _duration(array: pa.Array, *_: object) -> pa.Array:
+    """ISO 8601 in seconds, such as ``PT-5400.5S``: an Arrow duration has no days or months."""
+    digits = _DIGITS[array.type.unit]
+    whole = array.view(pa.int64()).cast(pa.decimal128(_INT64_DIGITS, 0))
+    ticks = pa.Array.from_buffers(
+        pa.decimal128(_INT64_DIGITS, digits), len(whole), whole.buffers(), offset=whole.offset
+    )
+    seconds = _decimal(ticks)
+    return joined("PT", _trimmed(seconds) if digits else seconds, "S")
+
+
+def _interval(array: pa.Array, *_: object) -> pa.Array:
+    """ISO 8601, such as ``P1M2DT3.5S``; months, days and nanoseconds do not become one another."""
+    return pa.array([None if value is None else _iso_interval(*value) for value in array.to_pylist()], TEXT)
+
+
+def _iso_interval(months: int, days: int, nanoseconds: int) -> str:
+    sign = "-" if nanoseconds < 0 else ""
+    seconds, fraction = divmod(abs(nanoseconds), _UNITS["ns"])
+    digits = f".{fraction:09d}".rstrip("0").rstrip(".")
+    date = (f"{months}M" if months else "") + (f"{days}D" if days else "")
+    time = f"T{sign}{seconds}{digits}S" if nanoseconds or not date else ""
+    return f"P{date}{time}"
+
+
+def _binary(array: pa.Array, dialect: Dialect, _: str) -> pa.Array:
+    return pa.array([None if value is None else dialect.binary(value) for value in array.to_pylist()], TEXT)
+
+
+def _uuid(array: pa.Array) -> pa.Array:
+    made = []
+    for value in array.to_pylist():
+        digits = value.hex() if value is not None else ""
+        made.append("-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])) if digits else None)
+    return pa.array(made, TEXT)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(T.is_string(kind) or T.is_large_string(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(T.is_binary(kind) or T.is_large_binary(kind) or T.is_fixed_size_binary(kind))
+
+
+def _is_interval(kind: pa.DataType) -> bool:
+    return bool(kind == pa.month_day_nano_interval())
+
+
+_Check = Callable[[pa.DataType], bool]
+_Writer = Callable[[pa.Array, Dialect, str], pa.Array]
+_WRITERS: tuple[tuple[_Check, _Writer], ...] = (
+    (_is_text, _cast),
+    (T.is_integer, _cast),
+    (T.is_boolean, _cast),
+    (T.is_null, _cast),
+    (T.is_floating, _float),
+    (T.is_decimal, _decimal),
+    (T.is_date32, _date),
+    (T.is_timestamp, _timestamp),
+    (T.is_time, _time),
+    (T.is_duration, _duration),
+    (_is_interval, _interval),
+    (_is_bytes, _binary),
+)

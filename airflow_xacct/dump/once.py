@@ -1,0 +1,113 @@
+"""Payloads of rows that pass by once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from airflow_xacct.dump.read_ahead import ReadAheadStopped
+from airflow_xacct.dump.rolling import Chunk, End, Event
+from airflow_xacct.exceptions import SourceChangedError
+
+__all__ = ["OncePayload"]
+
+
+@dataclass(slots=True)
+class OncePayload:
+    """One object of a dump. See :class:`~airflow_xacct.delivery.payload.Payload`.
+
+    :param name: what it is called in messages.
+    :param source: what the rows come from.
+    :param events: yields the chunks of this object next, and its end.
+    :ivar rows: how many it holds; ``None`` until it was read to its end.
+    """
+
+    name: str
+    source: str
+    events: Iterator[Event]
+    rows: int | None = field(default=None, init=False)
+    _opened: bool = field(default=False, init=False)
+
+    @property
+    def max_size_bytes(self) -> None:
+        """Nobody knows."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was read to its end."""
+        return self.rows is not None
+
+    def open(self) -> OnceReader:
+        """Begin the only pass.
+
+        :raises SourceChangedError: it began before.
+        """
+        if self._opened:
+            raise SourceChangedError(
+                f"the rows of {self.name} were read once and are gone",
+                where=self.source,
+                remedy="Let the task run again: it asks the query anew.",
+            )
+        self._opened = True
+        return OnceReader(self)
+
+
+class OnceReader:
+    """See :class:`~airflow_xacct.delivery.payload.PayloadReader`."""
+
+    def __init__(self, payload: OncePayload) -> None:
+        self._payload = payload
+        self._waiting: deque[memoryview] = deque()
+        self._waiting_bytes = 0
+        self._closed = False
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the object holds, once it was read to its end."""
+        return self._payload.rows
+
+    def read(self, size_bytes: int, /) -> bytes:
+        """The next bytes; fewer than asked for only at the end.
+
+        :raises SourceError: the source failed.
+        """
+        while self._waiting_bytes < size_bytes and not self._payload.ended:
+            self._draw()
+        wanted: list[memoryview] = []
+        missing = size_bytes
+        while self._waiting and missing:
+            chunk = self._waiting.popleft()
+            if len(chunk) > missing:
+                self._waiting.appendleft(chunk[missing:])
+                chunk = chunk[:missing]
+            wanted.append(chunk)
+            missing -= len(chunk)
+        self._waiting_bytes -= size_bytes - missing
+        return b"".join(wanted)
+
+    def finish(self) -> None:
+        """Rows that passed by do not change."""
+
+    def close(self) -> None:
+        """Let go of what was not read."""
+        self._closed = True
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _draw(self) -> None:
+        try:
+            event = None if self._closed else next(self._payload.events)
+        except ReadAheadStopped:
+            event = None
+        if event is None:
+            raise SourceChangedError(
+                f"{self._payload.name} was closed before it was read to its end",
+                where=self._payload.source,
+                remedy="Let the task run again.",
+            )
+        if isinstance(event, Chunk):
+            self._waiting.append(memoryview(event.data))
+            self._waiting_bytes += len(event.data)
+        elif isinstance(event, End):
+            self._payload.rows = event.rows

@@ -1,0 +1,159 @@
+"""What PostgreSQL writes itself: ``COPY (query) TO STDOUT`` as CSV, in blocks that end where a row ends.
+
+The server sends one row with each message (PostgreSQL: *Frontend/Backend Protocol*, COPY operations), so rows are
+counted without reading them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from airflow_xacct.dump.rows import TextBlock
+from airflow_xacct.dump.sources.sql.postgres import PostgresSession
+from airflow_xacct.dump.sources.sql.session import Stream
+
+__all__ = ["CopyTextSource", "copy_blocks"]
+
+_MOST_ROWS = 65_536
+_BLOCKS_AHEAD = 2
+_LOOK_SECONDS = 0.2
+
+
+class CopyTextSource:
+    """The CSV of a query as the server wrote it: no header, NULL is nothing at all, ``""`` the empty string.
+
+    :param session: open; closed by this source.
+    """
+
+    def __init__(self, session: PostgresSession) -> None:
+        self.name = f"the query of {session.where}"
+        self.columns: Sequence[str] = [column.name for column in session.columns]
+        self._session = session
+        self._stream: Stream[TextBlock] = Stream(session, lambda block: block.rows)
+
+    def blocks(self) -> Iterator[TextBlock]:
+        """The text, cut at row ends."""
+        session = self._session
+        return self._stream.items(copy_blocks(session, lambda: session.query.ordered(session.quote, session.bound())))
+
+    def close(self) -> None:
+        """Cancel the query if it runs, and close the connection."""
+        self._stream.close()
+
+
+def copy_blocks(session: PostgresSession, query: Callable[[], str]) -> Iterator[TextBlock]:
+    """The CSV of a query, block by block.
+
+    :param query: makes its text, with bound parameters; called when the first block is read.
+    """
+    # a line break ends a comment in the query's last line
+    statement = f"COPY (\n{query()}\n) TO STDOUT (FORMAT csv, HEADER false, ENCODING 'UTF8')"
+    size = session.options.block_bytes
+    if session.is_psycopg3:
+        yield from _pull(session.connection, statement, size)
+    else:
+        yield from _pump(session.connection, statement, size)
+
+
+class _Rows:
+    """Rows that wait to become a block."""
+
+    def __init__(self, block_bytes: int) -> None:
+        self._block_bytes = block_bytes
+        # copied at once: a list of the drivers' own small buffers takes twice the time
+        self._data = bytearray()
+        self._rows = 0
+
+    def add(self, row: bytes | memoryview) -> bool:
+        """Take a row, and say whether it is time for a block."""
+        self._data += row
+        self._rows += 1
+        return len(self._data) >= self._block_bytes or self._rows >= _MOST_ROWS
+
+    def block(self) -> TextBlock:
+        """What has gathered."""
+        found = TextBlock(bytes(self._data), self._rows)
+        self._data.clear()
+        self._rows = 0
+        return found
+
+    def __bool__(self) -> bool:
+        return self._rows > 0
+
+
+def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlock]:
+    """Blocks through psycopg 3, which is asked for each row."""
+    rows = _Rows(block_bytes)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in copy:
+            if rows.add(row):
+                yield rows.block()
+    if rows:
+        yield rows.block()
+
+
+def _pump(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlock]:
+    """Blocks through psycopg2, which pushes rows: a thread takes them, and waits when nobody wants more."""
+    pump = _Pump(connection, statement, block_bytes)
+    try:
+        yield from pump.blocks()
+    finally:
+        pump.stop()
+
+
+class _Stopped(Exception):  # noqa: N818 - it is no error
+    """Nobody wants the rest."""
+
+
+class _Pump:
+    def __init__(self, connection: Any, statement: str, block_bytes: int) -> None:
+        self._connection = connection
+        self._statement = statement
+        self._rows = _Rows(block_bytes)
+        self._found: queue.Queue[TextBlock | BaseException | None] = queue.Queue(_BLOCKS_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="xacct-copy", daemon=True)
+
+    def blocks(self) -> Iterator[TextBlock]:
+        self._thread.start()
+        while (found := self._found.get()) is not None:
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            # without this the driver would first read all that the server still sends
+            with contextlib.suppress(Exception):
+                self._connection.cancel()
+            self._thread.join()
+
+    def write(self, row: bytes) -> None:
+        """What psycopg2 calls with each row."""
+        if self._rows.add(row):
+            self._put(self._rows.block())
+
+    def _run(self) -> None:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.copy_expert(self._statement, self)
+            if self._rows:
+                self._put(self._rows.block())
+            self._put(None)
+        except _Stopped:
+            pass
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, it is raised where the blocks are read
+            with contextlib.suppress(_Stopped):
+                self._put(exc)
+
+    def _put(self, item: TextBlock | BaseException | None) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                self._found.put(item, timeout=_LOOK_SECONDS)
+                return
+        raise _Stopped

@@ -1,0 +1,102 @@
+"""PostgreSQL's types in Arrow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["PgColumn"]
+
+# fixed since PostgreSQL 8 (src/include/catalog/pg_type.dat)
+_BOOL, _BYTEA, _INT8, _INT2, _INT4, _TEXT, _OID = 16, 17, 20, 21, 23, 25, 26
+_FLOAT4, _FLOAT8, _BPCHAR, _VARCHAR, _DATE, _TIME = 700, 701, 1042, 1043, 1082, 1083
+_TIMESTAMP, _TIMESTAMPTZ, _NUMERIC = 1114, 1184, 1700
+_JSON = frozenset({114, 3802})
+_PLAIN_TEXT = frozenset({_TEXT, _BPCHAR, _VARCHAR})
+_MAX_SCALE = 1000  # a scale below zero comes out of the drivers as a large one
+
+
+@dataclass(frozen=True, slots=True)
+class PgColumn:
+    """A column of a result.
+
+    What Arrow has no type for is the server's own text: numeric without precision, intervals, arrays, ranges,
+    composites, json, uuid, network addresses, bits, money, enums and whatever extensions add.
+
+    :param asked: the Arrow type that the DAG wants instead.
+    """
+
+    name: str
+    oid: int
+    type_name: str
+    precision: int | None
+    scale: int | None
+    asked: pa.DataType | None = None
+
+    @property
+    def is_bytea(self) -> bool:
+        """Whether its text is hexadecimal digits that stand for bytes."""
+        return self.oid == _BYTEA
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the server has checked that its text is JSON."""
+        return self.oid in _JSON and self.asked is None
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether it is a point in time, to be written in UTC."""
+        return self.oid == _TIMESTAMPTZ and self.asked is None
+
+    @property
+    def type(self) -> pa.DataType:
+        """Its Arrow type."""
+        import pyarrow as pa
+
+        from airflow_xacct.dump.sources.sql.arrow_types import decimal_type
+
+        if self.asked is not None:
+            return self.asked
+        if self.oid == _NUMERIC:
+            if not self.precision or self.scale is None or not 0 <= self.scale <= _MAX_SCALE:
+                return pa.string()
+            return decimal_type(self.precision, self.scale)
+        types = {
+            _BOOL: pa.bool_(),
+            _BYTEA: pa.binary(),
+            _INT2: pa.int16(),
+            _INT4: pa.int32(),
+            _INT8: pa.int64(),
+            _OID: pa.uint32(),
+            _FLOAT4: pa.float32(),
+            _FLOAT8: pa.float64(),
+            _DATE: pa.date32(),
+            _TIME: pa.time64("us"),
+            _TIMESTAMP: pa.timestamp("us"),
+            _TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
+        }
+        return types.get(self.oid, pa.string())
+
+    def selected(self, identifier: str, *, as_csv: bool) -> str:
+        """How it is selected so that its values arrive unchanged.
+
+        :param identifier: its name, quoted.
+        :param as_csv: for COPY, whose text is parsed here; otherwise the driver makes values of it.
+        """
+        if as_csv and self.is_instant:
+            # offsets of instants before 1900 have seconds, which no parser but PostgreSQL's reads
+            return f"{identifier} AT TIME ZONE 'UTC' AS {identifier}"
+        if not as_csv and self.oid not in _PLAIN_TEXT and self.is_text:
+            # what COPY would write, which is not always what a cast to text makes (inet, char)
+            return f"CASE WHEN {identifier} IS DISTINCT FROM NULL THEN format('%s', {identifier}) END AS {identifier}"
+        return identifier
+
+    @property
+    def is_text(self) -> bool:
+        """Whether Arrow holds it as text."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_string(self.type))

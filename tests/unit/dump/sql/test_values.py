@@ -1,0 +1,146 @@
+"""Python values to Arrow: exact or refused, never in between."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import OrderedDict
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airflow_xacct.dump.sources.sql.arrow_types import decimal_type, named_types
+from airflow_xacct.dump.sources.sql.values import ColumnWriter, as_text, guessed_type
+from airflow_xacct.exceptions import InvalidArgumentError, SourceUnreadableError
+
+TOKYO = dt.timezone(dt.timedelta(hours=9))
+NAIVE = dt.datetime(2024, 1, 2, 3, 4, 5, 6)
+
+
+class Moment(dt.datetime):
+    """A subclass, as some drivers and pendulum have."""
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "found"),
+    [
+        ([1, None, -(2**63)], pa.int64(), [1, None, -(2**63)]),
+        ([2**64 - 1], pa.decimal128(38, 0), [Decimal(2**64 - 1)]),
+        ([True, False], pa.bool_(), [True, False]),
+        ([0.1, float("inf")], pa.float64(), [0.1, float("inf")]),
+        ([0.5, 2], pa.float64(), [0.5, 2.0]),
+        (["", None, "💥"], pa.string(), ["", None, "💥"]),
+        ([b"\0", bytearray(b"a"), memoryview(b"b")], pa.binary(), [b"\0", b"a", b"b"]),
+        ([dt.date(1, 1, 1)], pa.date32(), [dt.date(1, 1, 1)]),
+        ([dt.time(23, 59, 59, 999999)], pa.time64("us"), [dt.time(23, 59, 59, 999999)]),
+        ([NAIVE], pa.timestamp("us"), [NAIVE]),
+        ([Moment(1800, 1, 1)], pa.timestamp("us"), [dt.datetime(1800, 1, 1)]),
+        ([NAIVE.replace(tzinfo=TOKYO)], pa.timestamp("us", tz="UTC"), [NAIVE.replace(tzinfo=TOKYO)]),
+        ([dt.timedelta(days=-1, seconds=1)], pa.string(), ["-23:59:59"]),
+        ([Decimal("1E+3"), Decimal("0.10")], pa.string(), ["1000", "0.10"]),
+        ([uuid.UUID(int=1)], pa.string(), ["00000000-0000-0000-0000-000000000001"]),
+        ([{"a": [1, None, "ü"]}], pa.string(), ['{"a":[1,null,"ü"]}']),
+        ([(1, 2), [3]], pa.string(), ["[1,2]", "[3]"]),
+        ([OrderedDict(a=1)], pa.string(), ['{"a":1}']),
+    ],
+)
+def test_the_guessed_type_holds_the_values(values: list[Any], kind: pa.DataType, found: list[Any]) -> None:
+    """Without any loss, subclasses included."""
+    assert guessed_type("c", values) == kind
+    array = ColumnWriter("c", kind).array(values, 1)
+    array.validate(full=True)
+    assert array.to_pylist() == found
+
+
+def test_nothing_is_guessed_from_nothing() -> None:
+    """The caller knows better, or takes text."""
+    assert guessed_type("c", []) is None
+    assert guessed_type("c", [None]) is None
+    assert guessed_type("c", [Decimal("1.5")], (5, 2)) == pa.decimal128(5, 2)
+
+
+@pytest.mark.parametrize("values", [[1, "a"], [b"", ""], [object()], [dt.date(1, 1, 1), NAIVE], [True, 1], [{1}]])
+def test_values_of_two_minds_are_refused(values: list[Any]) -> None:
+    """No common type would hold them unchanged."""
+    with pytest.raises(SourceUnreadableError, match=r"no Arrow type holds unchanged.*column_types"):
+        guessed_type("c", values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.int64(), 1.0),
+        (pa.int64(), True),
+        (pa.int64(), "1"),
+        (pa.int64(), 2**63),
+        (pa.int64(), Decimal(1)),
+        (pa.int16(), 40_000),
+        (pa.float64(), 2**53 + 1),
+        (pa.float64(), Decimal("0.1")),
+        (pa.float64(), True),
+        (pa.decimal128(5, 2), Decimal("1.234")),
+        (pa.decimal128(5, 2), Decimal(12345)),
+        (pa.decimal128(5, 2), Decimal("NaN")),
+        (pa.string(), 777),
+        (pa.string(), b"x"),
+        (pa.string(), "\ud800"),
+        (pa.binary(), "x"),
+        (pa.date32(), NAIVE),
+        (pa.date32(), "2024-01-01"),
+        (pa.timestamp("us"), dt.date(2024, 1, 1)),
+        (pa.timestamp("us"), NAIVE.replace(tzinfo=TOKYO)),
+        (pa.timestamp("us", tz="UTC"), NAIVE),
+        (pa.time64("us"), dt.time(1, tzinfo=TOKYO)),
+    ],
+)
+def test_a_later_value_that_does_not_fit_is_refused(kind: pa.DataType, value: Any) -> None:
+    """With its row, its column, and without the value, which is the owner's business."""
+    with pytest.raises(SourceUnreadableError) as caught:
+        ColumnWriter("c", kind).array([None, value, None], 101)
+    message = str(caught.value)
+    for words in ("row 102 ", "'c'", "column_types={'c': 'string'}"):
+        assert words in message
+    assert repr(value) not in message
+
+
+def test_text_that_was_asked_for_takes_anything() -> None:
+    """The way out of dynamic types."""
+    values = [1, True, 0.5, None, Decimal("1E+2"), b"\xff", NAIVE, dt.date(1, 1, 1), dt.time(1), "x"]
+    found = ColumnWriter("c", pa.string(), any_value=True).array(values, 1).to_pylist()
+    assert found[:6] == ["1", "true", "0.5", None, "100", "ff"]
+    assert found[6:] == ["2024-01-02 03:04:05.000006", "0001-01-01", "01:00:00", "x"]
+    with pytest.raises(SourceUnreadableError, match="row 1 holds a object"):
+        ColumnWriter("c", pa.string(), any_value=True).array([object()], 1)
+    with pytest.raises(TypeError):
+        as_text(object())
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "kind"),
+    [
+        (12, 2, pa.decimal128(12, 2)),
+        (38, 38, pa.decimal128(38, 38)),
+        (39, 0, pa.decimal256(39, 0)),
+        (3, 5, pa.decimal128(5, 5)),
+        (77, 0, pa.string()),
+        (5, -2, pa.string()),
+    ],
+)
+def test_decimals_of_any_size(precision: int, scale: int, kind: pa.DataType) -> None:
+    """What Arrow has no decimal for is text."""
+    assert decimal_type(precision, scale) == kind
+
+
+def test_types_that_a_dag_names() -> None:
+    """All problems at once, and the known names."""
+    names = {"a": "int64", "b": "decimal128(38, 9)", "c": "timestamptz", "d": "numeric(5)"}
+    assert named_types(names, list("abcd")) == {
+        "a": pa.int64(),
+        "b": pa.decimal128(38, 9),
+        "c": pa.timestamp("us", tz="UTC"),
+        "d": pa.decimal128(5, 0),
+    }
+    with pytest.raises(InvalidArgumentError, match=r"no column 'x'; 'int' \(of 'a'\) is no type.*Known types: bool"):
+        named_types({"x": "int64", "a": "int"}, ["a"])
