@@ -172,6 +172,6 @@ def unknown_outcome(identity: DeliveryIdentity, key: str) -> OutcomeUnknownError
         "the role may not look",
         where=identity.uri(key),
         remedy=f"Let the owner of the bucket look at the object's metadata x-amz-meta-xacct-token: if it begins with "
-        f"{identity.digest}, it is ours. Then delete it, or allow s3:GetObject to the role, and let the task run "
+        f"{identity.digest}, it is ours. Then delete it, and let the task run "
         "again.",
     )

@@ -267,9 +267,10 @@ class Finish:
         if not found.looked:
             remedy += (
                 " If it may come from an earlier try of this task whose log is gone: its metadata "
-                f"x-amz-meta-xacct-token then begins with {self._identity.digest}; with s3:GetObject the role would "
-                "see that by itself."
+                f"x-amz-meta-xacct-token then begins with {self._identity.digest}."
             )
+            if not self._log.durable:  # a delivery with a log never asks to read
+                remedy += " With s3:GetObject the role would see that by itself."
         error = ObjectExistsError(
             "an object that this delivery did not write holds the key",
             where=self._identity.uri(found.key),

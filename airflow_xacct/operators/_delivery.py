@@ -118,7 +118,7 @@ def deliver(
     :raises DeliveryError: it did not land as asked.
     """
     settings = settings or TransferSettings()
-    policy = session_policy_of(destination, plan, session_policy, allow_delete=allow_delete)
+    policy = session_policy_of(destination, plan, session_policy, allow_delete=allow_delete, reads=run.log is None)
     access = open_access(destination, identity=run.identity, policy=policy)
     engine = DeliveryEngine(
         store=open_store(access, settings),
@@ -179,11 +179,13 @@ def session_policy_of(
     asked: str | Mapping[str, Any] | None,
     *,
     allow_delete: bool = False,
+    reads: bool = False,
 ) -> str:
     """The session policy of a delivery: the connection's choice, which the task may narrow and never widen.
 
     :param asked: ``None`` for the connection's choice; ``"auto"``; ``"off"``, which the connection must allow by saying
         it too; or a document, to which the denials of the guard are added.
+    :param reads: the delivery has no log, and looks at its own objects instead where the role may.
     :raises InvalidArgumentError: it is none of these, or does not fit.
     :raises OutsideDestinationError: ``"off"`` where the connection does not say so.
     """
@@ -193,7 +195,7 @@ def session_policy_of(
         keys = (plan.root, *([plan.manifest_key] if plan.manifest_key else []))
         tags = bool(plan.attributes.tags)
         return task_policy(
-            destination, TaskNeeds(keys, tags=tags, deletes=allow_delete), region=destination.region_name
+            destination, TaskNeeds(keys, tags=tags, reads=reads, deletes=allow_delete), region=destination.region_name
         )
     if asked == OFF:
         if destination.session_policy != OFF:

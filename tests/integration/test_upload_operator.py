@@ -291,6 +291,37 @@ def test_without_a_log_it_works_too(worker: Scenario, upload: Upload) -> None:
     assert landed(worker) == {"airflow/a.txt": b"x"}
 
 
+def test_without_a_log_own_objects_are_recognised_where_the_role_may_read(worker: Scenario, upload: Upload) -> None:
+    """A second try of the same run is no conflict; another run still is."""
+    worker.account_b.put_role_policy(
+        "DataDumpRole",
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
+                    "Resource": f"arn:aws:s3:::{worker.bucket}/airflow/*",
+                }
+            ],
+        },
+    )
+    task = upload(log=False, data="ours", key="a.txt")
+    task.run(try_number=1)
+    task.run(try_number=2)
+    with pytest.raises(ObjectExistsError):
+        task.run(run_id="another")
+    assert landed(worker) == {"airflow/a.txt": b"ours"}
+
+
+def test_without_a_log_and_without_reading_it_is_said(worker: Scenario, upload: Upload) -> None:
+    """What cannot be known is an error that says how to find out."""
+    task = upload(log=False, data="ours", key="a.txt")
+    task.run(try_number=1)
+    with pytest.raises(ObjectExistsError, match="With s3:GetObject the role would see that"):
+        task.run(try_number=2)
+
+
 def test_tags_and_storage_class(worker: Scenario, upload: Upload) -> None:
     """Tags need a right of their own, and the refusal says so."""
     with pytest.raises(AccessDeniedError, match="PutObjectTagging"):
