@@ -16,6 +16,7 @@ from airflow_xacct.cli import (
     external_id_command,
     policy_command,
     sandbox_command,
+    verify_command,
 )
 from airflow_xacct.exceptions import XacctError
 
@@ -24,7 +25,15 @@ __all__ = ["build_parser", "main", "run"]
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
-COMMANDS = (demo_command, doctor_command, policy_command, external_id_command, audit_command, sandbox_command)
+COMMANDS = (
+    demo_command,
+    doctor_command,
+    policy_command,
+    external_id_command,
+    verify_command,
+    audit_command,
+    sandbox_command,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -85,6 +85,7 @@ def test_airflows_own_command_line_has_the_same_commands() -> None:
         "external-id",
         "policy",
         "sandbox",
+        "verify",
     }
     parser = argparse.ArgumentParser()
     demo = next(command for command in group.subcommands if command.name == "demo")
