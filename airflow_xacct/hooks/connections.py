@@ -143,7 +143,9 @@ def _source_of(
     if connection.conn_type == CONN_TYPE:
         hop = _destination_of(source_id, connection, options)
         policy = "" if hop.session_policy == OFF else chain_policy(destination.role)
-        return _open(hop, identity, options, policy, [*chain, source_id])
+        access = _open(hop, identity, options, policy, [*chain, source_id])
+        _check_source_identity(destination, access)
+        return access
     if connection.conn_type == "aws":
         return AwsConnectionIdentity.of(source_id, connection)
     raise InvalidConnectionError(
@@ -153,6 +155,27 @@ def _source_of(
             f"Name one of type 'aws' or {CONN_TYPE!r}."
         ],
     )
+
+
+def _check_source_identity(destination: Destination, source: RoleAccess) -> None:
+    """A source identity stays through a chain, and STS refuses another one (AWS: *AssumeRole*, SourceIdentity).
+
+    :raises InvalidConnectionError: the destination asks for another one than an earlier role has.
+    """
+    while True:
+        earlier = source.destination.source_identity
+        if destination.source_identity and earlier and earlier != destination.source_identity:
+            raise InvalidConnectionError(
+                destination.conn_id,
+                [
+                    f"source_identity: it is {destination.source_identity!r}, and {earlier!r} in connection "
+                    f"{source.destination.conn_id!r}, from which the role is assumed. It cannot change in a chain: "
+                    "leave it out here, and it is inherited."
+                ],
+            )
+        if not isinstance(source.source, RoleAccess):
+            return
+        source = source.source
 
 
 def _destination_of(conn_id: str, connection: Connection, options: DeploymentOptions) -> Destination:

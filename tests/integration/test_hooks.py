@@ -238,6 +238,17 @@ def test_session_tags_are_sent_where_the_connection_says_so(worker: Scenario, co
     assert worker.box.assume_role_events[-1].tags == {}
 
 
+def test_a_source_identity_cannot_change_in_a_chain(worker: Scenario, connect: Connect) -> None:
+    """Found before STS is asked; the same one, or none, is inherited."""
+    connect("first", source_identity="alice")
+    connect("second", source_conn_id="first")
+    for name in ("second", "first"):
+        connect("third", source_conn_id=name, source_identity="bob")
+        with pytest.raises(InvalidConnectionError, match=r"'bob', and 'alice' in connection 'first'"):
+            s3("third")
+    assert not worker.box.requests
+
+
 def test_a_cycle_of_sources_is_named(worker: Scenario, connect: Connect) -> None:
     """a -> b -> a would never end."""
     connect("a", source_conn_id="b")
