@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
     from botocore.hooks import BaseEventHooks
 
-__all__ = ["RenewableCredentials", "renew_refused_sessions"]
+__all__ = ["RenewableCredentials", "refuses_session", "renew_refused_sessions"]
 
 log = logging.getLogger(__name__)
 
@@ -167,16 +167,21 @@ def _code(response: Any) -> str:
     return str(response[1].get("Error", {}).get("Code", ""))
 
 
+def refuses_session(code: str, message: str) -> bool:
+    """Whether an answer says that the session, and not only this request, is refused.
+
+    :param code: of the error, as AWS has it.
+    """
+    return code in _INVALID or (code in _DENIED and _REVOCATION_TEXT in message)
+
+
 def _is_refusal(response: Any, operation: Any) -> bool:
-    """Whether an answer says that the session, and not only this request, is refused."""
+    """The same of an answer as botocore parsed it."""
     if response is None:
         return False
-    code = _code(response)
-    if code in _DENIED:
-        return _REVOCATION_TEXT in str(response[1]["Error"].get("Message", ""))
     # an answer to HEAD has no body, and so no code
     is_bare = operation.http.get("method") == "HEAD" and response[0].status_code == _BAD_REQUEST
-    return code in _INVALID or is_bare
+    return refuses_session(_code(response), str(response[1].get("Error", {}).get("Message", ""))) or is_bare
 
 
 def _can_be_sent_again(body: Any) -> bool:

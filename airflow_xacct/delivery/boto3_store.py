@@ -1,8 +1,9 @@
 """The store as boto3 speaks to S3.
 
-Two clients of one session: one that retries, for calls that may be repeated; one that takes a single wire attempt, for
-those whose repetition would change their meaning. Neither is given the expected owner here: the access layer adds it
-to every call of its clients.
+Ordinary requests take the short way of :mod:`airflow_xacct.delivery.lean_wire`; what is out of the ordinary, that of
+the client. There are two clients of one session: one that retries, for calls that may be repeated; one that takes a
+single wire attempt, for those whose repetition would change their meaning. Neither is given the expected owner here:
+the access layer adds it to every call of its clients.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from urllib.parse import urlencode
 from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
+from airflow_xacct.delivery.lean_wire import LeanWire, complete_body
 from airflow_xacct.delivery.store import (
     AnswerLost,
     NoSuchUpload,
@@ -36,7 +38,7 @@ Translate = Callable[[Exception, str, str], Exception]
 """Makes one of our errors of what boto3 raised: the exception, the IAM action, the key."""
 
 _CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
-_NOT_FOUND, _CONFLICT, _PRECONDITION_FAILED, _SERVER_ERROR = 404, 409, 412, 500
+_NOT_FOUND, _CONFLICT, _PRECONDITION_FAILED, _THROTTLED, _SERVER_ERROR = 404, 409, 412, 429, 500
 
 # no connection was made, so nothing was sent; every other failure of the transport may have come after sending
 _NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError)
@@ -62,6 +64,7 @@ class Boto3Store:
                 each.meta.events.register(
                     f"before-call.s3.{operation}", _leave_payload_unsigned, f"xacct-unsigned-{operation}"
                 )
+        self._wire = LeanWire(client, bucket)
 
     @property
     def bucket(self) -> str:
@@ -75,44 +78,35 @@ class Boto3Store:
 
         :raises WriteConflict: another write of the key was under way (only with ``if_absent``).
         """
-        client = self._once if if_absent else self._client
+        given = {"ChecksumCRC64NVME": checksum, **_if_absent(if_absent), **_attributes(attributes)}
         with self._answers("s3:PutObject", key):
-            answer = client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=body,
-                ChecksumCRC64NVME=checksum,
-                **_if_absent(if_absent),
-                **_attributes(attributes),
-            )
+            answer = self._lean("PutObject", key, given, body, once=if_absent)
+            if answer is None:
+                client: Any = self._once if if_absent else self._client
+                answer = client.put_object(Bucket=self._bucket, Key=key, Body=body, **given)
         return ObjectReceipt(answer["ETag"], checksum, len(body), answer.get("VersionId", ""))
 
     def create_multipart(self, key: str, attributes: ObjectAttributes) -> str:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
+        given = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT", **_attributes(attributes)}
         with self._answers("s3:PutObject", key):
-            answer = self._once.create_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                ChecksumAlgorithm="CRC64NVME",
-                ChecksumType="FULL_OBJECT",
-                **_attributes(attributes),
-            )
-        return answer["UploadId"]
+            answer = self._lean("CreateMultipartUpload", key, given, once=True)
+            if answer is None:
+                client: Any = self._once
+                answer = client.create_multipart_upload(Bucket=self._bucket, Key=key, **given)
+        return str(answer["UploadId"])
 
     def upload_part(
         self, key: str, upload_id: str, part_number: int, body: bytes | memoryview, *, checksum: str
     ) -> PartReceipt:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
         whole = body if isinstance(body, bytes) else bytes(body)
+        given = {"PartNumber": part_number, "UploadId": upload_id, "ChecksumCRC64NVME": checksum}
         with self._answers("s3:PutObject", key):
-            answer = self._client.upload_part(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=part_number,
-                Body=whole,
-                ChecksumCRC64NVME=checksum,
-            )
+            answer = self._lean("UploadPart", key, given, whole)
+            if answer is None:
+                client: Any = self._client
+                answer = client.upload_part(Bucket=self._bucket, Key=key, Body=whole, **given)
         return PartReceipt(answer["ETag"], checksum, len(whole))
 
     def complete_multipart(
@@ -126,27 +120,30 @@ class Boto3Store:
         if_absent: bool,
     ) -> ObjectReceipt:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
+        given = {
+            "UploadId": upload_id,
+            "ChecksumCRC64NVME": checksum,
+            "ChecksumType": "FULL_OBJECT",
+            "MpuObjectSize": size_bytes,
+            **_if_absent(if_absent),
+        }
+        listed = [
+            {"ETag": part.etag, "ChecksumCRC64NVME": part.checksum, "PartNumber": number}
+            for number, part in enumerate(parts, 1)
+        ]
         with self._answers("s3:PutObject", key):
-            answer = self._once.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                MultipartUpload={
-                    "Parts": [
-                        {"PartNumber": number, "ETag": part.etag, "ChecksumCRC64NVME": part.checksum}
-                        for number, part in enumerate(parts, 1)
-                    ]
-                },
-                ChecksumCRC64NVME=checksum,
-                ChecksumType="FULL_OBJECT",
-                MpuObjectSize=size_bytes,
-                **_if_absent(if_absent),
-            )
+            answer = self._lean("CompleteMultipartUpload", key, given, complete_body(listed), once=True)
+            if answer is None:
+                client: Any = self._once
+                upload = {"Parts": listed}
+                answer = client.complete_multipart_upload(Bucket=self._bucket, Key=key, MultipartUpload=upload, **given)
         return ObjectReceipt(answer["ETag"], checksum, size_bytes, answer.get("VersionId", ""))
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
         with self._answers("s3:AbortMultipartUpload", key):
+            if self._lean("AbortMultipartUpload", key, {"UploadId": upload_id}) is not None:
+                return
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
 
     def head(self, key: str) -> ObjectHead | None:
@@ -163,6 +160,25 @@ class Boto3Store:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
         with self._answers("s3:DeleteObject", key):
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _lean(
+        self, name: str, key: str, given: dict[str, Any], body: bytes = b"", *, once: bool = False
+    ) -> dict[str, Any] | None:
+        """Take the short way; ``None`` where the request is the client's to send.
+
+        :param once: the request must not be sent a second time unless it was certainly not carried out.
+        """
+        try:
+            return self._wire.call(name, key, given, body)
+        except aws.ClientError as exc:
+            if once or (_status(exc) < _SERVER_ERROR and _status(exc) != _THROTTLED):
+                raise
+        except _NEVER_SENT:
+            pass
+        except _LOST:
+            if once:
+                raise
+        return None
 
     @contextmanager
     def _answers(self, action: str, key: str) -> Iterator[None]:
@@ -182,7 +198,7 @@ class Boto3Store:
     def _answer(self, exc: aws.ClientError, action: str, key: str, where: str) -> Exception:
         """The meaning of an answer that is an error. In a 200 answer it has a code, and botocore calls it a 500."""
         code = exc.response.get("Error", {}).get("Code", "")
-        status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        status = _status(exc)
         if code == "PreconditionFailed" or status == _PRECONDITION_FAILED:
             return PreconditionFailed("412: an object holds the key", where=where)
         if code == "ConditionalRequestConflict" or status == _CONFLICT:
@@ -200,6 +216,10 @@ class Boto3Store:
         if status >= _SERVER_ERROR or code == "RequestTimeout":
             return _lost(f"S3 answered {code} ({status}) to {action}", where)
         return self._translate(exc, action, key)
+
+
+def _status(exc: aws.ClientError) -> int:
+    return exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 class _NotThereError(Exception):

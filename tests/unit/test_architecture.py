@@ -52,7 +52,17 @@ AIRFLOWS_EDGE = {
     "cli/airflow_commands.py",
     "cli/asset_events.py",
 }
-BOTO3S_EDGE = {"access", "audit", "cli", "doctor", "hooks", "delivery/boto3_store.py", "sandbox", "demo"}
+BOTO3S_EDGE = {
+    "access",
+    "audit",
+    "cli",
+    "delivery/boto3_store.py",
+    "delivery/lean_wire.py",
+    "demo",
+    "doctor",
+    "hooks",
+    "sandbox",
+}
 
 
 def _imports(path: Path) -> Iterator[str]:

@@ -12,8 +12,10 @@ from botocore import exceptions as aws
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
+from airflow_xacct.access.guards import guard_bucket_owner
 from airflow_xacct.delivery.boto3_store import Boto3Store
 from airflow_xacct.delivery.checksum import checksum_of
+from airflow_xacct.delivery.lean_wire import LeanWire
 from airflow_xacct.delivery.store import (
     AnswerLost,
     NoSuchUpload,
@@ -75,22 +77,29 @@ def test_without_the_condition_none_is_sent(boto3_store: Callable[..., Boto3Stor
 
 
 class Wire:
-    """Two clients over TLS whose requests go nowhere: each is kept, and answered with the next answer."""
+    """Two clients over TLS whose requests go nowhere: each is kept, and answered with the next answer.
 
-    def __init__(self, *answers: Exception | tuple[int, bytes]) -> None:
+    :param lean: the requests carry the expected owner, without which the client sends them itself.
+    """
+
+    def __init__(self, *answers: Exception | tuple[int, bytes], lean: bool, bucket: str = "acme") -> None:
+        self.lean = lean
         self.answers = list(answers)
         self.sent: list[Any] = []
-        clients = [self._client(Config(retries={"total_max_attempts": 1})) for _ in range(2)]
-        self.store = Boto3Store(*clients, "acme", lambda error, action, key: XacctError(f"{action}: {error}"))
+        config = Config(retries={"total_max_attempts": 1}, request_checksum_calculation="when_required")
+        self.clients = [self._client(config) for _ in range(2)]
+        self.store = Boto3Store(*self.clients, bucket, lambda error, action, key: XacctError(f"{action}: {error}"))
 
     def _client(self, config: Config) -> Any:
         client = boto3.client(
             "s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=config
         )
-        client.meta.events.register("before-send.s3.*", self._answer)
+        client._endpoint.http_session.send = self._answer
+        if self.lean:
+            guard_bucket_owner(client.meta.events, bucket_owner="222222222222")
         return client
 
-    def _answer(self, request: Any, **_: Any) -> AWSResponse:
+    def _answer(self, request: Any) -> AWSResponse:
         self.sent.append(request)
         answer = self.answers.pop(0) if self.answers else (200, b"")
         if isinstance(answer, Exception):
@@ -99,9 +108,10 @@ class Wire:
         return AWSResponse(request.url, answer[0], {"ETag": '"e"'}, raw)
 
 
-def test_over_tls_the_payload_is_not_hashed_again() -> None:
+@pytest.mark.parametrize("lean", [False, True])
+def test_over_tls_the_payload_is_not_hashed_again(lean: bool) -> None:
     """The checksum it was handed is enough for botocore to leave SHA-256 out."""
-    wire = Wire()
+    wire = Wire(lean=lean)
     wire.store.upload_part(KEY, "id", 1, b"abc", checksum=CHECKSUM)
     wire.store.put(KEY, b"abc", PLAIN, checksum=CHECKSUM, if_absent=True)
     for request in wire.sent:
@@ -109,9 +119,10 @@ def test_over_tls_the_payload_is_not_hashed_again() -> None:
         assert request.headers["x-amz-checksum-crc64nvme"] == CHECKSUM.encode()
 
 
-def test_every_attribute_is_sent_and_empty_ones_are_not() -> None:
+@pytest.mark.parametrize("lean", [False, True])
+def test_every_attribute_is_sent_and_empty_ones_are_not(lean: bool) -> None:
     """Encryption, class, metadata and tags as S3 takes them."""
-    wire = Wire((200, b"<R><UploadId>id</UploadId></R>"))
+    wire = Wire((200, b"<R><UploadId>id</UploadId></R>"), lean=lean)
     wire.store.create_multipart(KEY, FULL)
     wire.store.put(KEY, b"abc", PLAIN, checksum=CHECKSUM, if_absent=False)
     full, plain = ({name.lower(): value for name, value in request.headers.items()} for request in wire.sent)
@@ -125,11 +136,72 @@ def test_every_attribute_is_sent_and_empty_ones_are_not() -> None:
     assert not [name for name in plain if name.startswith(("x-amz-meta", "x-amz-server", "x-amz-storage", "x-amz-tag"))]
 
 
+#: What botocore gives a request for its own purposes, and what is of the moment.
+_OF_THE_MOMENT = ("amz-sdk-", "authorization", "x-amz-date", "expect", "user-agent")
+
+
+def all_calls(store: Boto3Store, key: str) -> None:
+    """Every call that may take the short way."""
+    store.create_multipart(key, FULL)
+    store.create_multipart(key, PLAIN)
+    part = store.upload_part(key, "an+id/=", 7, b"abc", checksum=CHECKSUM)
+    complete(store, "an+id/=", [part, part])
+    complete(store, "an+id/=", [part], if_absent=False)
+    store.put(key, b"abc", FULL, checksum=CHECKSUM, if_absent=True)
+    store.put(key, b"", PLAIN, checksum=checksum_of(b""), if_absent=False)
+    store.abort_multipart(key, "an+id/=")
+
+
+def seen_on(wire: Wire, key: str, monkeypatch: pytest.MonkeyPatch, *, lean: bool) -> list[Any]:
+    """Method, URL, headers and body of each request."""
+    if not lean:
+        monkeypatch.setattr(LeanWire, "call", lambda *args, **kwargs: None)
+    all_calls(wire.store, key)
+    return [
+        (
+            request.method,
+            request.url,
+            {n.lower(): v for n, v in request.headers.items() if not n.lower().startswith(_OF_THE_MOMENT)},
+            request.body.read() if hasattr(request.body, "read") else request.body or b"",
+        )
+        for request in wire.sent
+    ]
+
+
+@pytest.mark.parametrize("bucket", ["acme", "acme.dots", "arn:aws:s3:eu-west-1:222222222222:accesspoint/landing"])
+@pytest.mark.parametrize("key", ["airflow/ds=2013-01-01/a b+c~&é#?%41.csv", "x"], ids=["odd", "plain"])
+def test_the_short_way_sends_what_the_client_would(bucket: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte by byte, but for what is of the moment; the expected owner and the condition are among it."""
+    answers = [(200, b"<R><UploadId>id</UploadId></R>")] * 2 + [(200, b"")] + [(200, b"<R><ETag>e</ETag></R>")] * 2
+    short = seen_on(Wire(*answers, lean=True, bucket=bucket), key, monkeypatch, lean=True)
+    long = seen_on(Wire(*answers, lean=True, bucket=bucket), key, monkeypatch, lean=False)
+    assert short == long
+    assert len(short) == 8
+    assert all(headers["x-amz-expected-bucket-owner"] == b"222222222222" for _, _, headers, _ in short)
+
+
+@pytest.mark.parametrize("bucket", ["acme--euw1-az1--x-s3", "arn:aws:s3::222222222222:accesspoint/abc.mrap"])
+def test_buckets_that_sign_otherwise_are_the_clients(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory bucket has sessions of its own, a multi-Region access point another signature."""
+    wire = Wire(lean=True, bucket=bucket)
+    made = LeanWire(wire.clients[0], bucket)
+    assert made.call("AbortMultipartUpload", KEY, {"UploadId": "id"}) is None
+
+
+def test_a_session_that_is_not_accepted_is_the_clients() -> None:
+    """The client knows how to assume the role once more; what it makes of the answer is the answer."""
+    refused = (400, error("ExpiredToken"))
+    wire = Wire(refused, (200, b"<R><UploadId>id</UploadId></R>"), lean=True)
+    assert wire.store.create_multipart(KEY, PLAIN) == "id"
+    assert len(wire.sent) == 2
+
+
 def error(code: str) -> bytes:
     """The body of an answer that is an error."""
     return f"<Error><Code>{code}</Code><Message>said</Message></Error>".encode()
 
 
+@pytest.mark.parametrize("lean", [False, True])
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -155,13 +227,14 @@ def error(code: str) -> bytes:
         ((403, error("AccessDenied")), XacctError),
     ],
 )
-def test_what_an_answer_to_complete_means(answer: Any, expected: type[Exception]) -> None:
+def test_what_an_answer_to_complete_means(answer: Any, expected: type[Exception], lean: bool) -> None:
     """Four verdicts, and everything that is none: exactly one request is sent for each."""
-    wire = Wire(answer)
+    wire = Wire(answer, answer, lean=lean)
     with pytest.raises(expected) as caught:
         wire.store.complete_multipart(KEY, "id", [], checksum=CHECKSUM, size_bytes=0, if_absent=True)
     assert type(caught.value) is expected
-    assert len(wire.sent) == 1
+    unsent = lean and isinstance(answer, (aws.EndpointConnectionError, aws.ConnectTimeoutError))
+    assert len(wire.sent) == (2 if unsent else 1)
 
 
 def test_nothing_was_sent_when_there_is_no_connection() -> None:
@@ -192,9 +265,9 @@ def test_nothing_was_sent_when_there_is_no_connection() -> None:
 
 def test_parameters_that_botocore_refuses_are_explained() -> None:
     """Nothing leaves the store that is not one of our errors."""
-    wire = Wire()
+    wire = Wire(lean=True)
     with pytest.raises(XacctError, match="Parameter validation failed"):
-        wire.store.upload_part(KEY, "id", "one", b"", checksum=CHECKSUM)  # type: ignore[arg-type]
+        wire.store.head("")
     assert not wire.sent
 
 
