@@ -87,7 +87,9 @@ class WorkerIdentity:
 
 def worker_region() -> str | None:
     """The region of this worker: botocore's setting, or ``AWS_REGION``, which AWS's runtimes set and boto3 ignores."""
-    region: str | None = botocore.session.Session().get_config_variable("region")
+    # nothing is asked of AWS with it, so it needs none of the handlers
+    session = botocore.session.Session(include_builtin_handlers=False)
+    region: str | None = session.get_config_variable("region")
     return region or os.environ.get("AWS_REGION") or None
 
 
