@@ -31,10 +31,14 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_xacct.links.cloudtrail.CloudTrailLink",
             "airflow_xacct.links.console.S3ConsoleLink",
         ],
+        "task-decorators": [
+            {"name": "cross_account_dump", "class-name": "airflow_xacct.decorators.cross_account_dump_task"},
+        ],
         "cli": ["airflow_xacct.cli.airflow_commands.get_cli_commands"],
         "config": {
             "xacct": {
-                "description": "What connections of type aws_xacct may do beyond the safe defaults.",
+                "description": "What connections of type aws_xacct may do beyond the safe defaults, and where "
+                "deliveries keep their log.",
                 "options": {
                     "allowed_endpoint_hosts": _option(
                         "Hosts outside AWS that an endpoint may name, separated by commas: host, host:port, *.suffix "
@@ -52,6 +56,15 @@ def get_provider_info() -> dict[str, Any]:
                         "Whether a connection may name a proxy, which sees where data goes.",
                         kind="boolean",
                         default="False",
+                    ),
+                    "commit_log": _option(
+                        "Where a delivery keeps the log that lets a retry go on with it and a cleared task replace it. "
+                        "auto: the task state store, which Airflow has since 3.3; before, there is no log. variable: "
+                        "Airflow Variables whose keys begin with xacct_commit_log, on any version. They do not expire; "
+                        "airflow-xacct commit-logs deletes old ones.",
+                        kind="string",
+                        default="auto",
+                        example="variable",
                     ),
                 },
             }

@@ -185,8 +185,8 @@ def _caller(session: Session, *, full: bool = False) -> str:
 
 
 def _landed(one: Delivery, *, apart: str = ", ") -> Text:
-    if one.state == "replacing":
-        return Text("being replaced", style="yellow")
+    if one.state in ("delivering", "replacing"):
+        return Text("under way" if one.state == "delivering" else "being replaced", style="yellow")
     objects = "1 object" if one.objects == 1 else f"{one.objects:,} objects"
     rows = [] if one.rows is None else [f"{one.rows:,} rows"]
     return Text(apart.join([objects, _size(one.size_bytes), *rows]))

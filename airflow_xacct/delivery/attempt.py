@@ -6,47 +6,23 @@ writes, so that what a later try reads is what this one knew.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from airflow_xacct.delivery.attempt_head import AttemptHead, Phase
+from airflow_xacct.delivery.payload import Role
 from airflow_xacct.delivery.store import PartReceipt
 from airflow_xacct.exceptions import CommitLogError
 
 __all__ = ["MANIFEST_INDEX", "Attempt", "AttemptHead", "Item", "LoggedObject", "Outcome", "Phase"]
 
-Phase = Literal["new", "staging", "committing", "committed", "aborted"]
 Outcome = Literal["", "done", "foreign", "dropped", "removed"]
 Item = list[Any]
 
 MANIFEST_INDEX = 0
 """The number of the manifest among the objects of an attempt; the others follow."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptHead:
-    """What is fixed, or changes with the phase, of one attempt.
-
-    :param token: what its objects carry in their metadata.
-    :param destination: bucket, owner, dataset and manifest key; an attempt to another one is not continued.
-    :param signature: a digest of what is to be delivered, as far as it is known beforehand.
-    :param created_at: seconds since the epoch.
-    :param manifest: whether one ends the delivery; known when committing begins.
-    :param clean: of an attempt that was given up: nothing of it is left to be removed.
-    :param slot: which of two sets of keys holds its entries.
-    """
-
-    token: str
-    generation: int
-    if_exists: str
-    destination: tuple[str, ...]
-    signature: str
-    created_at: float
-    session_arn: str
-    allow_delete: bool
-    tombstone: bool
-    manifest: bool = False
-    clean: bool = False
-    slot: str = "a"
 
 
 @dataclass(slots=True)
@@ -75,6 +51,7 @@ class LoggedObject:
     version_id: str = ""
     sent: bool = False
     conflicted: bool = False
+    role: Role = "data"
 
     @property
     def part_list(self) -> list[PartReceipt]:
@@ -98,6 +75,7 @@ class Attempt:
     ``q``, key                                            it may hold one
     ``m``, key                                            it held the manifest of an earlier attempt
     ``u``, number, key, upload id, time, attributes       an upload was created; an empty id stands for one Put
+    ``r``, number, role                                   what the object is, where it is no data
     ``p``, number, part number, etag, checksum, size      a part of it is stored
     ``s``, number, size, checksum, rows                   all of it is stored
     ``c``, number                                         the upload is given up: that it is gone will prove nothing
@@ -105,6 +83,7 @@ class Attempt:
     ``o``, number, outcome                                foreign, dropped or removed
     ``z``, key, upload id                                 an upload of an earlier attempt that is still to be aborted
     ``a``, upload id                                      one that was given up is aborted
+    ``x``, number, text                                   a piece of the description; number 0 begins it anew
     ====================================================  ==========================================================
 
     :ivar discarded: uploads, by id, that are not part of the delivery any more and are not known to be aborted.
@@ -125,6 +104,7 @@ class Attempt:
         self.old_manifests: set[str] = set()
         self.summary: dict[str, Any] | None = None
         self.torn = False
+        self._description: list[str] = []
         self._by_key: dict[str, int] = {}
 
     @property
@@ -142,14 +122,40 @@ class Attempt:
         """The manifest, where it is an upload."""
         return self.objects.get(MANIFEST_INDEX)
 
-    def delivered(self) -> list[LoggedObject]:
-        """The objects of the delivery without its manifest, in the order of their keys."""
-        chosen = [o for o in self.objects.values() if o.index != MANIFEST_INDEX and o.outcome != "dropped"]
+    @property
+    def claim(self) -> LoggedObject | None:
+        """What is put first at the manifest's key, where that key decides about the whole delivery."""
+        return next((o for o in self.objects.values() if o.role == "claim" and o.outcome != "dropped"), None)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the whole delivery was left out, since the manifest's key is taken."""
+        return self.claim is not None and self.claim.outcome == "foreign"
+
+    @property
+    def description(self) -> Mapping[str, Any] | None:
+        """What the manifest says of the data as a whole."""
+        described: Mapping[str, Any] | None = json.loads("".join(self._description) or "null")
+        return described
+
+    def of(self, *roles: Role) -> list[LoggedObject]:
+        """The objects of some roles that are part of the delivery, in the order of their keys."""
+        chosen = [o for o in self.objects.values() if o.role in roles and o.outcome != "dropped"]
         return sorted(chosen, key=lambda o: o.key)
+
+    def delivered(self) -> list[LoggedObject]:
+        """The data, in the order of their keys."""
+        return self.of("data")
 
     def undecided(self) -> list[LoggedObject]:
         """Everything whose outcome is not known yet, the manifest included."""
         return [o for o in self.objects.values() if not o.outcome]
+
+    def may_leave_out(self, upload: LoggedObject) -> bool:
+        """Whether an object is left out, rather than an error, when another one that is not ours holds its key."""
+        if upload.role == "success":  # what stands there says the same
+            return True
+        return self.head.if_exists == "skip" and (upload.role == "claim" or not self.head.whole)
 
     @property
     def manifest_key(self) -> str:
@@ -182,18 +188,30 @@ class Attempt:
         found = self.objects.get(self._by_key.get(key, -1))
         return None if found is None or found.outcome == "dropped" else found
 
-    def stale_keys(self, *, manifest: bool) -> list[str]:
-        """Keys of earlier attempts that this one does not write.
+    def written(self) -> set[str]:
+        """The keys that this attempt has an object for; stand-ins do not count."""
+        keys = {o.key for o in self.of("data", "auxiliary", "success")}
+        return keys | {self.manifest_key} if self.head.manifest else keys
 
-        :param manifest: whether this one writes a manifest.
-        """
-        written = {o.key for o in self.delivered()}
-        return sorted(self.own_keys - written - ({self.manifest_key} if manifest else set()))
+    def surplus(self, written: set[str]) -> set[str]:
+        """Keys of earlier attempts that this one has no object for, and that would be read beside its own."""
+        return {key for key in self.own_keys - written if not self._is_version(key)}
+
+    def unsure(self, written: set[str]) -> set[str]:
+        """Likewise, keys of which nobody could tell whether they hold an object of ours."""
+        return {key for key in self.doubted - self.own_keys - written if not self._is_version(key)}
+
+    def older_versions(self) -> set[str]:
+        """Keys of earlier attempts that had a folder of their own, where nobody reads them beside the new ones."""
+        return {key for key in self.own_keys - self.written() if self._is_version(key)}
+
+    def _is_version(self, key: str) -> bool:
+        return bool(self.head.versions) and key.startswith(self.head.versions)
 
     def keys_of_ours(self) -> set[str]:
         """Keys that hold an object of ours when this attempt is over."""
         done = {o.key for o in self.objects.values() if o.outcome == "done"}
-        return done if self.phase == "committed" else done | self.own_keys
+        return done if self.phase == "committed" and not self.left_out else done | self.own_keys
 
     def to_abort(self) -> list[LoggedObject]:
         """Every upload that may still be open, once the attempt is given up."""
@@ -207,9 +225,12 @@ class Attempt:
         match item:
             case [str(kind), str(text), *rest] if kind in "kqmza":
                 self._apply_to_keys(kind, text, rest)
+            case ["x", int(number), str(text)]:
+                self._description[number:] = [text]
             case ["u", int(index), str(key), str(upload_id), created_at, str(attributes)]:
                 self._discard(self.objects.get(index))
                 self.objects[index] = LoggedObject(index, key, upload_id, float(created_at), attributes)
+                self.objects[index].role = "manifest" if index == MANIFEST_INDEX else "data"
                 self._by_key[key] = index
             case [str(kind), int(index), *facts] if index in self.objects:
                 self._apply_to_object(self.objects[index], kind, facts)
@@ -236,6 +257,8 @@ class Attempt:
                 logged.size_bytes, logged.checksum, logged.rows = size, checksum, rows
             case "d", [str(etag), str(version_id)]:
                 logged.outcome, logged.etag, logged.version_id = "done", etag, version_id
+            case "r", [role] if role in get_args(Role):
+                logged.role = role
             case "c", []:
                 logged.conflicted = True
             case "o", ["foreign" | "dropped" as outcome]:

@@ -1,4 +1,4 @@
-"""Giving up: abort what is open, and name what could not be."""
+"""Abort what is open, delete what has no place any more, and name what could not be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_xacct.delivery.store import NoSuchUpload
 from airflow_xacct.delivery.transfer import Transfer
 from airflow_xacct.exceptions import AccessError, TransportError, XacctError
 
-__all__ = ["abort_uploads", "listed", "tell"]
+__all__ = ["abort_uploads", "delete_objects", "listed", "tell"]
 
 _NAMED = 10
 
@@ -61,3 +61,31 @@ def abort_uploads(
 
     transfer.each(abort, uploads)
     return left
+
+
+def delete_objects(
+    transfer: Transfer, keys: Iterable[str], on_deleted: Callable[[str], None] | None = None
+) -> tuple[list[str], AccessError | None]:
+    """Delete objects, several at once; one that is gone already is as good.
+
+    :param on_deleted: is told of each that is gone now; from several threads.
+    :returns: those that may not be deleted, and S3's first refusal. After that the others are not tried.
+    :raises TransportError: S3 does not answer.
+    """
+    left: list[str] = []
+    refusals: list[AccessError] = []
+
+    def delete(key: str) -> None:
+        if not refusals:
+            try:
+                transfer.patiently(transfer.store.delete, key)
+            except AccessError as exc:
+                refusals.append(exc)
+            else:
+                if on_deleted is not None:
+                    on_deleted(key)
+                return
+        left.append(key)
+
+    transfer.each(delete, keys)
+    return sorted(left), refusals[0] if refusals else None

@@ -32,12 +32,13 @@ Again = Callable[[LoggedObject], LoggedObject]
 class ForeignObject(Exception):  # noqa: N818 - a finding, not yet an error
     """An object that is not of this delivery holds the key, and it may not be left out.
 
+    :param upload: what was to have the key.
     :param looked: whether HEAD was allowed, so that it is certain that no try of this task wrote it.
     """
 
-    def __init__(self, key: str, *, looked: bool) -> None:
-        super().__init__(key)
-        self.key = key
+    def __init__(self, upload: LoggedObject, *, looked: bool) -> None:
+        super().__init__(upload.key)
+        self.upload = upload
         self.looked = looked
 
 
@@ -136,10 +137,10 @@ class Completion:
             self._log.record(["k", upload.key])
         elif earlier is None and upload.key in attempt.doubted:
             raise unknown_outcome(self._identity, upload.key)
-        elif attempt.head.if_exists == "skip":
+        elif attempt.may_leave_out(upload):
             self._log.record(["o", upload.index, "foreign"])
         else:
-            raise ForeignObject(upload.key, looked=earlier is not None)
+            raise ForeignObject(upload, looked=earlier is not None)
 
     def _won_before(self, upload: LoggedObject, answer: WriteConflict | NoSuchUpload) -> bool:
         """409, or gone: whether an earlier Complete made the object. If that is open, the doubt is recorded."""

@@ -16,14 +16,16 @@ TOKEN_METADATA = "xacct-token"  # noqa: S105 - a name, not a secret
 class DeliveryIdentity:
     """The task instance that delivers and the place it delivers to.
 
-    Two tries of one task instance have equal identities but for ``generation`` and ``session_arn``, which say who
-    asks this time and are no part of what the delivery is.
+    Two tries of one task instance have equal identities but for ``session_arn``, which says who asks this time.
+    ``generation`` and ``run_mark`` say on which occasion, and are no part of what the delivery is either.
 
     :param conn_id: the connection; for messages.
     :param bucket: the bucket's name, as in the URIs of the result.
     :param account: the account that owns the bucket, 12 digits.
     :param map_index: -1 for a task that is not mapped, as Airflow has it.
     :param generation: how often the run was cleared (``clear_number``): a later one delivers anew.
+    :param run_mark: changes when the run was cleared, or was deleted and made again under the same name, as far as
+        ``generation`` does not say it; another one delivers anew.
     :param session_arn: the assumed role session; named in the manifest.
     :param dataset: the key or key prefix that all objects of the delivery share; names the delivered dataset.
     :param name: tells apart several deliveries of one task instance; each has its own log.
@@ -37,6 +39,7 @@ class DeliveryIdentity:
     run_id: str
     map_index: int = -1
     generation: int = 0
+    run_mark: str = ""
     session_arn: str = ""
     dataset: str = ""
     name: str = "delivery"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ __all__ = ["DeliveryLog"]
 
 _VERSION = 1
 _ENTRY_BYTES = MAX_VALUE_BYTES - 4 * 1024
+_PIECE_CHARS = 16 * 1024
+"""Of ASCII JSON, which is at most twice as long once it is a text within JSON."""
 
 
 class DeliveryLog:
@@ -34,10 +36,11 @@ class DeliveryLog:
     step, or until they have waited ``flush_seconds``. A delivery of N objects in P parts that takes T seconds
     therefore writes at most::
 
-        10 + N / 100 + (400 N + 110 P + bytes of the keys) / 44 KiB + T / flush_seconds
+        12 + N / 100 + (400 N + 110 P + bytes of the keys + 2 D) / 44 KiB + T / flush_seconds
 
-    values, the keys being those of this delivery and of the earlier one that it replaces; N / 100 is for upload ids,
-    and is N when objects are found while they stream. Each upload that must be made again costs three more.
+    values, the keys being those of this delivery and of the earlier one that it replaces, and D the bytes of the
+    description; N / 100 is for upload ids, and is N when objects are found while they stream. Each upload that must be
+    made again costs three more.
 
     :param store: ``None`` for no log: nothing is kept, everything else works.
     :param name: the key of the head, and the prefix of the others.
@@ -65,6 +68,11 @@ class DeliveryLog:
         return self._store is not None
 
     @property
+    def place(self) -> str:
+        """Where it is kept, for messages."""
+        return f"{self._store.place if self._store is not None else 'no log'}, key {self._name}"
+
+    @property
     def attempt(self) -> Attempt:
         """The attempt that is being written.
 
@@ -85,9 +93,9 @@ class DeliveryLog:
         if not isinstance(head, dict) or head.get("v") != _VERSION:
             raise CommitLogError(
                 "the commit log was written by another version of airflow-provider-xacct",
-                where=self._name,
-                remedy="Run all tries of a task with one version, or delete this key from the task's state store "
-                "after you have looked at what was delivered.",
+                where=self.place,
+                remedy="Run all tries of a task with one version, or delete it there after you have looked at what was "
+                "delivered.",
             )
         fields = dict(head["head"])
         fields["destination"] = tuple(fields["destination"])
@@ -104,8 +112,11 @@ class DeliveryLog:
                     attempt.torn = True
             attempt.torn = attempt.torn or self._written < head["entries"]
         if attempt.phase == "committing":
+            claim = attempt.claim
             for logged in attempt.undecided():
-                logged.sent = logged.size_bytes is not None
+                # nothing is sent before a claim is decided, and its outcome is durable by then
+                waits = claim is not None and not claim.outcome and logged is not claim
+                logged.sent = logged.size_bytes is not None and not waits
         return attempt
 
     def begin(self, attempt: Attempt, inherited: Iterable[Item]) -> None:
@@ -125,6 +136,12 @@ class DeliveryLog:
         with self._lock:
             mine = self.attempt.head
             self.attempt.head = replace(head, token=mine.token, created_at=mine.created_at, slot=mine.slot)
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keep what the manifest will say of the data as a whole, in pieces that fit into an entry."""
+        text = json.dumps(description)
+        starts = range(0, len(text), _PIECE_CHARS)
+        self.record(*(["x", number, text[at : at + _PIECE_CHARS]] for number, at in enumerate(starts)))
 
     def record(self, *items: Item) -> None:
         """Apply items to the attempt, and write them soon."""

@@ -1,20 +1,20 @@
 """Where the log of a delivery is kept: JSON values by key, for one task instance, across its tries and clears.
 
-Airflow 3.3 has such a place, ``context["task_state_store"]``; :class:`AirflowTaskLog` speaks to it.
+Airflow 3.3 has such a place, ``context["task_state_store"]``; :class:`AirflowTaskLog` speaks to it. Where there is only
+a store of texts, such as Airflow's Variables, :class:`~airflow_xacct.delivery.paged_log.PagedLog` makes one of it.
 :class:`MemoryLog` is the fake that tests use. What is written there is the matter of
 :mod:`airflow_xacct.delivery.journal`.
 """
 
 from __future__ import annotations
 
-import contextvars
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
+from airflow_xacct.access.undisturbed import undisturbed
 from airflow_xacct.exceptions import CommitLogError
 
 __all__ = ["MAX_VALUE_BYTES", "AirflowTaskLog", "Json", "LogStore", "MemoryLog", "TaskStateStore"]
@@ -27,7 +27,16 @@ MAX_VALUE_BYTES = 48 * 1024
 
 
 class LogStore(Protocol):
-    """JSON values by key. A value is written whole or not at all; several values are not."""
+    """JSON values by key. A value is written whole or not at all; several values are not.
+
+    Keys are ``xacct/NAME`` and, below it, ``xacct/NAME/...``: what is below one name belongs to one delivery, which has
+    one writer at a time.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where the values are, for messages."""
+        ...
 
     def get(self, key: str) -> Json | None:
         """The value, or ``None`` where there is none (any more).
@@ -66,6 +75,8 @@ class AirflowTaskLog:
     :param retention: how long values are kept; should cover every retry and clear of the run.
     """
 
+    place = "task_state_store"
+
     def __init__(self, accessor: TaskStateStore, retention: timedelta = timedelta(days=30)) -> None:
         self._accessor = accessor
         self._retention = retention
@@ -80,30 +91,14 @@ class AirflowTaskLog:
 
     def _call(self, verb: str, key: str, call: Callable[[], Any]) -> Any:
         try:
-            return _undisturbed(call)
+            return undisturbed(call)
         except Exception as exc:
             raise CommitLogError(
                 f"the commit log could not be {verb}: {type(exc).__name__}: {exc}",
-                where=f"task_state_store, key {key}",
+                where=f"{self.place}, key {key}",
                 remedy="The delivery stops rather than go on without its log. Look at the Airflow API server, then "
                 "let the task run again.",
             ) from exc
-
-
-def _undisturbed(call: Callable[[], Any]) -> Any:
-    """Make a call that a signal cannot cut in half.
-
-    Airflow ends a task by an exception that a signal handler raises in the main thread. In the middle of a message to
-    the supervisor it would leave half a frame in their socket, and no later message, the task's own end included,
-    would get through. So the call is made in another thread, and is waited for even when the wait is interrupted.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return call()
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(1, "xacct-log") as pool:
-        # the thread is up and known to the pool before it has anything to do that must be waited for
-        pool.submit(int).result()
-        return pool.submit(context.run, call).result()
 
 
 class MemoryLog:
@@ -113,6 +108,8 @@ class MemoryLog:
     :ivar hook: called around every write with the verb, the key and the moment; may raise, to fail on purpose.
     :ivar writes: how many values were set.
     """
+
+    place = "memory"
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Protocol
+from typing import Literal, Protocol
 
 from airflow_xacct.delivery.store import ObjectAttributes
 
-__all__ = ["BytesPayload", "ObjectPlan", "Payload", "PayloadReader"]
+__all__ = ["BytesPayload", "ObjectPlan", "Payload", "PayloadReader", "Role"]
+
+Role = Literal["data", "auxiliary", "stand_in", "success", "claim", "manifest"]
+"""What an object is to its delivery.
+
+========== ==================================================================================================
+data       what was asked for; an entry of the manifest
+auxiliary  describes the data, such as a schema; named by the manifest, and no entry
+stand_in   an object without rows, in the place of one of an earlier delivery that may not be deleted
+success    an empty object that says that all is there; the last to appear
+claim      a manifest without entries, put first of all where the manifest's key decides about the whole delivery
+manifest   the manifest
+========== ==================================================================================================
+"""
 
 
 class PayloadReader(Protocol):
@@ -58,11 +71,15 @@ class Payload(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectPlan:
-    """One object to be delivered: its full key, its bytes, what S3 stores beside them."""
+    """One object to be delivered: its full key, its bytes, what S3 stores beside them.
+
+    :param role: ``"data"`` or ``"auxiliary"`` of those who plan; the others are the engine's own.
+    """
 
     key: str
     payload: Payload
     attributes: ObjectAttributes = field(default_factory=ObjectAttributes)
+    role: Role = "data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,7 +13,10 @@ from airflow_xacct.delivery.settings import TransferSettings
 from airflow_xacct.delivery.writer import Buffered, read_part
 from airflow_xacct.exceptions import InvalidArgumentError, ObjectTooLargeError
 
-__all__ = ["Opened", "PlanSource", "SmallObject", "first_of"]
+__all__ = ["Objects", "Opened", "PlanSource", "SmallObject", "first_of"]
+
+Objects = Iterable[ObjectPlan] | Callable[[str], Iterable[ObjectPlan]]
+"""The objects of a delivery; or what makes them, once the name of their version is known."""
 
 Opened = tuple[ObjectPlan, PayloadReader]
 """An object, and its payload, of which a part was read already."""
@@ -34,14 +37,14 @@ class PlanSource:
     A sequence is known beforehand and its objects are read side by side, each from open to close in one thread. Any
     other iterable is drawn from the calling thread: one plan, read to its end there, then the next.
 
-    :param reserved: a key that no object may have: that of the manifest.
+    :param reserved: keys that no object may have: those of the manifest and the success marker.
     """
 
-    def __init__(self, objects: Iterable[ObjectPlan], reserved: str) -> None:
+    def __init__(self, objects: Objects, *reserved: str) -> None:
         self.known = objects if isinstance(objects, Sequence) else None
         self._objects = objects
-        self._seen = {reserved} - {""}
-        self._reserved = reserved
+        self._seen = set(reserved) - {""}
+        self._reserved = frozenset(self._seen)
         if self.known is not None:
             for plan in self.known:
                 self._check(plan.key)
@@ -70,15 +73,19 @@ class PlanSource:
         sizes = [plan.payload.max_size_bytes for plan in self.known]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
-    def __iter__(self) -> Iterator[ObjectPlan]:
-        for plan in self._objects:
+    def of_version(self, name: str) -> Iterator[ObjectPlan]:
+        """The objects.
+
+        :param name: of their version; asked for once.
+        """
+        for plan in self._objects(name) if callable(self._objects) else self._objects:
             if self.known is None:
                 self._check(plan.key)
             yield plan
 
     def _check(self, key: str) -> None:
         if key in self._seen:
-            use = "the manifest" if key == self._reserved else "another object"
+            use = "the manifest or the success marker" if key in self._reserved else "another object"
             raise InvalidArgumentError(
                 f"two things would be written to the key {key!r}: an object and {use}",
                 where=key,

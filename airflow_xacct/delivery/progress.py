@@ -17,6 +17,10 @@ class ProgressListener(Protocol):
         """How much there will be; ``None`` for what is not known."""
         ...
 
+    def read(self, rows: int) -> None:
+        """So many more rows were read, where the source counts them."""
+        ...
+
     def sent(self, size_bytes: int) -> None:
         """Bytes were stored, or were found to be stored by an earlier try."""
         ...
@@ -38,6 +42,9 @@ class NoProgress:
     """Says nothing."""
 
     def expect(self, objects: int | None, size_bytes: int | None) -> None:
+        """See :class:`ProgressListener`."""
+
+    def read(self, rows: int) -> None:
         """See :class:`ProgressListener`."""
 
     def sent(self, size_bytes: int) -> None:
@@ -68,13 +75,18 @@ class LogProgress:
         self._began = self._said = clock()
         self._objects: int | None = None
         self._size_bytes: int | None = None
-        self._sent_bytes = self._staged = self._completed = 0
+        self._rows = self._sent_bytes = self._staged = self._completed = 0
         self._committing = False
 
     def expect(self, objects: int | None, size_bytes: int | None) -> None:
         """See :class:`ProgressListener`."""
         with self._lock:
             self._objects, self._size_bytes = objects, size_bytes
+
+    def read(self, rows: int) -> None:
+        """See :class:`ProgressListener`."""
+        with self._lock:
+            self._rows += rows
 
     def sent(self, size_bytes: int) -> None:
         """See :class:`ProgressListener`."""
@@ -110,7 +122,8 @@ class LogProgress:
             return
         seconds = max(now - self._began, 1e-9)
         objects = f"{self._staged} of {self._objects}" if self._objects is not None else str(self._staged)
-        text = f"{objects} objects, {_mib(self._sent_bytes)}"
+        counted = f"{self._rows:,} rows ({self._rows / seconds:,.0f}/s), " if self._rows else ""
+        text = f"{objects} objects, {counted}{_mib(self._sent_bytes)}"
         if self._size_bytes is not None:
             text += f" of {_mib(self._size_bytes)}"
         text += f", {_mib(int(self._sent_bytes / seconds))}/s"

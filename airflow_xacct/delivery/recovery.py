@@ -76,7 +76,7 @@ class Recovery:
         if attempt.phase == "staging":
             return Start(resume=True)
         if attempt.phase == "committing":
-            if attempt.head.generation == self._wanted.generation:
+            if attempt.head.occasion == self._wanted.occasion:
                 return Start(roll_forward=True)
             return self.anew(self.give_up())
         return self.anew(self._abort(attempt))
@@ -84,7 +84,7 @@ class Recovery:
     def after_commit(self) -> Start:
         """The log's attempt is committed: it is the answer, unless the run was cleared or asks for something else."""
         attempt = self._log.attempt
-        same = (attempt.head.generation, attempt.head.signature) == (self._wanted.generation, self._wanted.signature)
+        same = (attempt.head.occasion, attempt.head.signature) == (self._wanted.occasion, self._wanted.signature)
         if same and attempt.summary is not None:
             return Start(result=DeliveryResult.from_json(attempt.summary))
         return self.anew(list(attempt.discarded.values()))
@@ -163,10 +163,10 @@ class Recovery:
         return self.anew(left, elsewhere=elsewhere)
 
     def _refuse_torn(self, attempt: Attempt) -> None:
-        if attempt.phase == "committing" and attempt.head.generation == self._wanted.generation:
+        if attempt.phase == "committing" and attempt.head.occasion == self._wanted.occasion:
             raise CommitLogError(
                 "the log of a delivery that was being committed has lost entries",
-                where=f"task_state_store of {self._identity.dag_id}.{self._identity.task_id}",
+                where=f"{self._log.place}, of {self._identity.dag_id}.{self._identity.task_id}",
                 remedy="Some of its objects may be visible. Look at them, then clear the task: it will deliver anew.",
             )
         logger.warning("The log of an earlier try of this task has lost entries; what it left cannot be told in full.")

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 
-from airflow_xacct.delivery.attempt import MANIFEST_INDEX, LoggedObject
+from airflow_xacct.delivery.attempt import MANIFEST_INDEX, Item, LoggedObject
 from airflow_xacct.delivery.cleanup import abort_uploads, listed
 from airflow_xacct.delivery.evidence import UPLOAD_LIFETIME_SECONDS
 from airflow_xacct.delivery.identity import TOKEN_METADATA
 from airflow_xacct.delivery.journal import DeliveryLog
-from airflow_xacct.delivery.payload import ObjectPlan, PayloadReader
+from airflow_xacct.delivery.payload import ObjectPlan, PayloadReader, Role
 from airflow_xacct.delivery.store import AnswerLost, NoSuchUpload, ObjectAttributes, PartReceipt
 from airflow_xacct.delivery.transfer import Transfer
 from airflow_xacct.delivery.writer import ObjectWriter
@@ -70,15 +70,18 @@ class Staging:
 
     def open_manifest(self, key: str, attributes: ObjectAttributes) -> None:
         """Create the upload of the manifest, whose bytes are not known yet."""
-        self._create(MANIFEST_INDEX, key, attributes)
+        self._create(MANIFEST_INDEX, key, attributes, "manifest")
         self._log.flush()
 
     def drop_leftovers(self) -> None:
         """Abort what an earlier try staged and this one did not ask for."""
         left = list(self._earlier.values())
         self._earlier.clear()
-        self._log.record(*(["o", o.index, "dropped"] for o in left))
-        self.abort(left)
+        if left:
+            self._log.record(*(["o", o.index, "dropped"] for o in left))
+            # a later try may want these keys again, and its rows pass by once: it must not count on these uploads
+            self._log.flush()
+            self.abort(left)
 
     def again(self, upload: LoggedObject) -> LoggedObject:
         """Give an upload up and send the same bytes in another one.
@@ -88,7 +91,7 @@ class Staging:
         plan = self.plans[upload.key]
         self._log.record(["c", upload.index])
         self._log.flush()
-        self._create(upload.index, plan.key, plan.attributes)
+        self._create(upload.index, plan.key, plan.attributes, upload.role)
         self._log.flush()
         self.abort([upload])
         self.fill(plan, expected=upload)
@@ -104,7 +107,7 @@ class Staging:
 
     def _number(self, key: str) -> int:
         earlier = self._log.attempt.find(key)
-        return next(self._numbers) if earlier is None else earlier.index
+        return next(self._numbers) if earlier is None or earlier.role == "manifest" else earlier.index
 
     def _open(self, index: int, plan: ObjectPlan) -> None:
         """See to it that the object has an upload: the one of an earlier try if it will do, else a new one."""
@@ -116,12 +119,15 @@ class Staging:
                 # the last part is sent once more, which shows that the upload is still alive
                 earlier.parts.pop(max(earlier.parts, default=0), None)
                 earlier.size_bytes = None
+                if earlier.role != plan.role:
+                    self._log.record(["r", index, plan.role])
                 return
-        self._create(index, plan.key, plan.attributes)
+        self._create(index, plan.key, plan.attributes, plan.role)
         if earlier is not None:
+            self._log.flush()
             self.abort([earlier])
 
-    def _create(self, index: int, key: str, attributes: ObjectAttributes) -> None:
+    def _create(self, index: int, key: str, attributes: ObjectAttributes, role: Role) -> None:
         stamped = self.stamped(attributes)
         created_at = self._clock()
 
@@ -133,7 +139,10 @@ class Staging:
                 raise
 
         upload_id = self._transfer.patiently(create)
-        self._log.record(["u", index, key, upload_id, created_at, self._digest(attributes)])
+        items: list[Item] = [["u", index, key, upload_id, created_at, self._digest(attributes)]]
+        if role not in ("data", "manifest"):
+            items.append(["r", index, role])
+        self._log.record(*items)
 
     def fill(self, plan: ObjectPlan, reader: PayloadReader | None = None, expected: LoggedObject | None = None) -> None:
         """Send the bytes of an object; when its upload is found to be gone, in another one.
@@ -147,7 +156,7 @@ class Staging:
                 self._send(plan, reader if reader is not None else plan.payload.open(), expected)
             except NoSuchUpload:
                 gone = self._log.attempt.at(plan.key)
-                self._create(gone.index, plan.key, plan.attributes)
+                self._create(gone.index, plan.key, plan.attributes, gone.role)
                 self._log.record(["a", gone.upload_id])
                 self._log.flush()
                 reader = None

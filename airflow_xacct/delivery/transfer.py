@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Generic, ParamSpec, Self, TypeVar
 
 from airflow_xacct.delivery.progress import ProgressListener
 from airflow_xacct.delivery.settings import TransferSettings
@@ -78,6 +78,28 @@ class MemoryBudget:
             self._stopped = False
 
 
+class _Share(Generic[T]):
+    """Items that several threads take one by one, until there are no more or one of them ends it."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        with self._lock:
+            if self._ended:
+                raise StopIteration
+            return next(self._items)
+
+    def end(self) -> None:
+        """Hand out no more."""
+        self._ended = True
+
+
 class Transfer:
     """A ``with`` block around the threads of one delivery; none of them outlives it.
 
@@ -147,7 +169,10 @@ class Transfer:
             for item in todo:
                 call(item)
             return
-        futures = [self._objects.submit(self._unless_stopped, call, item) for item in todo]
+        # a future for each thread and not for each item, of which there may be many thousands
+        share = _Share(iter(todo))
+        threads = min(len(todo), self.settings.objects_in_flight)
+        futures = [self._objects.submit(self._work, call, share) for _ in range(threads)]
         try:
             finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             raise_first(finished)
@@ -182,9 +207,14 @@ class Transfer:
             self._sleep(seconds)
         self.check()
 
-    def _unless_stopped(self, call: Callable[[T], object], item: T) -> None:
-        self.check()
-        call(item)
+    def _work(self, call: Callable[[T], object], share: _Share[T]) -> None:
+        for item in share:
+            self.check()
+            try:
+                call(item)
+            except BaseException:
+                share.end()
+                raise
 
 
 def raise_first(futures: Iterable[Future[None]]) -> None:

@@ -95,6 +95,7 @@ class ObjectWriter:
     max_size_bytes: int | None
     on_part: Callable[[int, PartReceipt], None]
     _pending: dict[Future[None], int] = field(default_factory=dict)
+    _told_rows: int = 0
 
     def write(self, reader: PayloadReader) -> StagedBytes:
         """Send everything the reader has.
@@ -136,6 +137,7 @@ class ObjectWriter:
         try:
             body = read_part(reader, size_bytes)
             ended = len(body) < size_bytes
+            self._tell_rows(reader.rows or 0)
             if body or not parts:
                 parts.append((checksum_of(body), len(body)))
                 handed_over = self._send(len(parts), body, parts[-1][0], held_bytes, last=ended)
@@ -143,6 +145,11 @@ class ObjectWriter:
             if not handed_over:
                 self.transfer.budget.release(held_bytes)
         return not ended
+
+    def _tell_rows(self, rows: int) -> None:
+        if rows > self._told_rows:
+            self.transfer.progress.read(rows - self._told_rows)
+            self._told_rows = rows
 
     def _size_of(self, number: int) -> int:
         try:

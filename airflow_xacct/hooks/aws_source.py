@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionW
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from botocore.exceptions import BotoCoreError
 
+from airflow_xacct.access.undisturbed import SUPERVISOR
 from airflow_xacct.destination.aws_connection import identity_problems, names_profile, without_role
 from airflow_xacct.exceptions import ConnectionNotFoundError, InvalidConnectionError, NoCredentialsError
 
@@ -99,7 +100,8 @@ def get_connection(conn_id: str, *, role: str) -> Connection:
     :raises ConnectionNotFoundError: there is no such connection.
     """
     try:
-        return BaseHook.get_connection(conn_id)
+        with SUPERVISOR:
+            return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise ConnectionNotFoundError(
             f"{role} does not exist: {conn_id!r}",

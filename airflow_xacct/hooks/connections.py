@@ -14,6 +14,7 @@ from airflow_xacct.access.masking import spellings
 from airflow_xacct.access.policy import chain_policy, guard_policy
 from airflow_xacct.access.session import CredentialsSource, RoleAccess, WorkerIdentity
 from airflow_xacct.access.task_identity import TaskIdentity
+from airflow_xacct.access.undisturbed import SUPERVISOR
 from airflow_xacct.destination import CONN_TYPE, DeploymentOptions, Destination, parse
 from airflow_xacct.destination.aws_connection import parse_aws_connection
 from airflow_xacct.destination.readers import AUTO, OFF
@@ -207,7 +208,8 @@ def _mask_credentials(secret_access_key: str, session_token: str) -> None:
     """Hide temporary secrets in logs; not the access key id, which CloudTrail joins on."""
     for secret in (secret_access_key, *spellings(session_token)):
         if secret:
-            mask_secret(secret)
+            with SUPERVISOR:
+                mask_secret(secret)
 
 
 def connection_metadata(destination: Destination) -> dict[str, Any]:

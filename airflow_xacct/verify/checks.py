@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_xacct.exceptions import MissingDependencyError, XacctError
 from airflow_xacct.verify.claims import Claim
+from airflow_xacct.verify.described import CsvForm
 from airflow_xacct.verify.reading import BucketReader, Stored
 from airflow_xacct.verify.report import ObjectReport
 from airflow_xacct.verify.rows import (
@@ -23,6 +24,11 @@ __all__ = ["check_object"]
 #: What most footers fit into, so that one request does.
 _FOOTER_GUESS_BYTES = 64 * 1024
 
+_ROLES = {
+    "auxiliary": "it describes the data",
+    "emptied": "it holds no row, in the place of an object of an earlier delivery",
+}
+
 
 @dataclass(slots=True)
 class _Findings:
@@ -33,30 +39,34 @@ class _Findings:
     counted: int | None = None
 
 
-def check_object(claim: Claim, reader: BucketReader, *, recompute: bool, told: Callable[[int], None]) -> ObjectReport:
+def check_object(
+    claim: Claim, reader: BucketReader, csv: CsvForm, *, recompute: bool, told: Callable[[int], None]
+) -> ObjectReport:
     """Look at one object; what could not be looked at is part of the result.
 
+    :param csv: how CSV is written.
     :param recompute: read its bytes as well.
     :param told: called with the number of bytes of each block that was read.
     """
     if not claim.key:
-        return ObjectReport(url=claim.url, problems=claim.problems)
-    found = _Findings()
+        return ObjectReport(url=claim.url, role=claim.role, problems=claim.problems)
+    found = _Findings(notes=[_ROLES[claim.role]] if claim.role in _ROLES else [])
     stored: Stored | None = None
     try:
         stored = reader.head(claim.key)
         if stored is None:
-            found.problems.append("it is not there")
+            (found.notes if claim.role == "emptied" else found.problems).append("it is not there")
         else:
             _check_stored(claim, stored, found, recompute=recompute)
             if recompute and not found.problems:
-                _check_bytes(claim, stored, reader, told, found)
+                _check_bytes(claim, stored, reader, csv, told, found)
     except MissingDependencyError:
         raise  # it will be missing for every other object too
     except XacctError as error:
         found.unseen.append(str(error))
     return ObjectReport(
         url=claim.url,
+        role=claim.role,
         problems=tuple(found.problems),
         unseen=tuple(found.unseen),
         notes=tuple(found.notes),
@@ -87,7 +97,7 @@ def _check_stored(claim: Claim, stored: Stored, found: _Findings, *, recompute: 
 
 
 def _check_bytes(
-    claim: Claim, stored: Stored, reader: BucketReader, told: Callable[[int], None], found: _Findings
+    claim: Claim, stored: Stored, reader: BucketReader, csv: CsvForm, told: Callable[[int], None], found: _Findings
 ) -> None:
     form = row_format(claim.key) if claim.rows is not None else None
     stream = reader.stream(claim.key, stored, told)
@@ -95,7 +105,7 @@ def _check_bytes(
     try:
         try:
             if form is not None and form[0] != "parquet":
-                counted = RowCounter(*form).count(stream)
+                counted = RowCounter(*form, csv).count(stream)
         except NotCountedError as error:
             found.problems.append(str(error))
         stream.drain()
@@ -130,7 +140,9 @@ def _check_rows(rows: int, counted: Counted | None, form: tuple[str, str] | None
             found.notes.append(f"its rows were not counted: {why}")
     elif counted.is_for(rows):
         found.counted = rows
+    elif counted.rows < 0:
+        found.problems.append("it has no header, and the manifest says that there is one")
     else:
-        found.counted = counted.records
+        found.counted = counted.rows
         header = ", a header included" if counted.may_have_header else ""
-        found.problems.append(f"it has {counted.records:,} rows{header}, and the manifest says {rows:,}")
+        found.problems.append(f"it has {counted.rows:,} rows{header}, and the manifest says {rows:,}")

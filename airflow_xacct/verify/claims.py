@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from airflow_xacct.delivery.manifest import FORMAT_VERSION
 from airflow_xacct.delivery.settings import MAX_OBJECT_BYTES
 from airflow_xacct.destination.text import kind_of, show
+from airflow_xacct.verify.described import CsvForm, csv_form, version_of
 from airflow_xacct.verify.place import Place
 
-__all__ = ["MANIFEST_MAX_BYTES", "Claim", "Claims", "read_claims"]
+__all__ = ["MANIFEST_MAX_BYTES", "Claim", "ClaimRole", "Claims", "read_claims"]
+
+ClaimRole = Literal["data", "auxiliary", "emptied"]
 
 #: Ten thousand objects take about 4 MB.
 MANIFEST_MAX_BYTES = 64 * 1024 * 1024
@@ -41,9 +44,12 @@ class Claim:
     :param checksum: its CRC64NVME in base64.
     :param version_id: empty where the bucket keeps no versions.
     :param rows: where the source counted them.
+    :param role: ``"auxiliary"`` describes the data; ``"emptied"`` stands in the place of an object of an earlier
+        delivery, and holds no row.
     """
 
     url: str
+    role: ClaimRole = "data"
     key: str = ""
     size_bytes: int | None = None
     checksum: str = ""
@@ -56,16 +62,22 @@ class Claim:
 class Claims:
     """What a manifest says of a delivery.
 
-    :param state: ``"complete"``, ``"replacing"``, or empty when it is no manifest that can be read.
+    :param state: ``"complete"``, ``"delivering"``, ``"replacing"``, or empty when it is no manifest that can be read.
     :param about: texts about the delivery: its token, DAG, task, run, session and time.
+    :param beside: objects that belong to the delivery and hold none of its rows.
     :param skipped: URLs that the delivery left out.
+    :param csv: how CSV is written.
+    :param version: the name of the folder that holds the objects; empty where they lie in place.
     :param problems: what is wrong with the manifest itself.
     """
 
     state: str = ""
     about: Mapping[str, str]
     entries: tuple[Claim, ...] = ()
+    beside: tuple[Claim, ...] = ()
     skipped: tuple[str, ...] = ()
+    csv: CsvForm = field(default_factory=CsvForm)
+    version: str = ""
     problems: tuple[str, ...] = ()
 
     @property
@@ -135,23 +147,33 @@ def _no_constant(name: str) -> NoReturn:
 def _claims(document: Mapping[str, Any], ours: Mapping[str, Any], place: Place) -> Claims:
     problems: list[str] = []
     state = ours.get("state")
-    if state not in ("complete", "replacing"):
-        problems.append(f"its state is {show(state)}, and neither 'complete' nor 'replacing'")
+    if state not in ("complete", "delivering", "replacing"):
+        problems.append(f"its state is {show(state)}, and neither 'complete', 'delivering' nor 'replacing'")
     about = {name: _cut(ours[name]) for name in _TEXTS if isinstance(ours.get(name), str)}
     problems += [f"its {name} is {kind_of(ours.get(name))}" for name in _TEXTS if name not in about]
     objects = _list(ours, "objects", problems)
-    entries = _with_duplicates([_claim(item, place) for item in objects])
+    roles: tuple[ClaimRole, ...] = ("auxiliary", "emptied")
+    # a manifest of an older version has no such lists
+    beside = [(role, item) for role in roles if role in ours for item in _list(ours, role, problems)]
+    named = _with_duplicates(
+        [_claim(item, place) for item in objects]
+        + [replace(_claim(item, place), role=role, rows=0 if role == "emptied" else None) for role, item in beside]
+    )
     skipped = [_cut(url) for url in _list(ours, "skipped", problems) if isinstance(url, str)]
     found = Claims(
-        state=state if isinstance(state, str) else "", about=about, entries=tuple(entries), skipped=tuple(skipped)
+        state=state if isinstance(state, str) else "",
+        about=about,
+        entries=tuple(claim for claim in named if claim.role == "data"),
+        beside=tuple(claim for claim in named if claim.role != "data"),
+        skipped=tuple(skipped),
+        csv=csv_form(ours.get("dump"), problems),
+        version=version_of(ours.get("dump")),
     )
     problems += islice(_list_problems(_list(document, "entries", problems), objects), _MOST_PROBLEMS)
     problems += _total_problems(ours.get("totals"), found)
-    if state == "replacing" and entries:
+    if state in ("delivering", "replacing") and found.entries:
         problems.append("it says that it is being replaced, and names objects all the same")
-    return Claims(
-        state=found.state, about=about, entries=found.entries, skipped=found.skipped, problems=tuple(problems)
-    )
+    return replace(found, problems=tuple(problems))
 
 
 def _list(mapping: Mapping[str, Any], name: str, problems: list[str]) -> list[Any]:
@@ -208,7 +230,7 @@ def _with_duplicates(entries: Sequence[Claim]) -> list[Claim]:
     checked = []
     for entry in entries:
         if entry.key and entry.key in seen:
-            checked.append(Claim(url=entry.url, problems=("the manifest names it more than once",)))
+            checked.append(Claim(url=entry.url, role=entry.role, problems=("the manifest names it more than once",)))
         else:
             checked.append(entry)
         seen.add(entry.key)

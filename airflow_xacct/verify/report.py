@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from airflow_xacct.verify.claims import Claims
+from airflow_xacct.verify.claims import ClaimRole, Claims
 
 __all__ = ["SCHEMA_VERSION", "Extra", "ObjectReport", "Report", "Verdict"]
 
@@ -19,6 +19,7 @@ Verdict = Literal["true", "false", "unseen"]
 class ObjectReport:
     """One object against what the manifest says of it.
 
+    :param role: ``"data"``, ``"auxiliary"`` or ``"emptied"``.
     :param problems: what is not as the manifest says.
     :param unseen: what could not be looked at, and why.
     :param notes: what a reader should know and is no failure.
@@ -28,6 +29,7 @@ class ObjectReport:
     """
 
     url: str
+    role: ClaimRole = "data"
     problems: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -53,12 +55,14 @@ class Extra:
     :param keys: the first of them.
     :param complete: whether the listing was read to its end.
     :param why_not: why they could not be listed.
+    :param older_versions: how many objects of older versions there are beside these, which no manifest names any more.
     """
 
     count: int | None = None
     keys: tuple[str, ...] = ()
     complete: bool = False
     why_not: str = ""
+    older_versions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ class Report:
 
     @property
     def state(self) -> str:
-        """``complete``, ``replacing``, ``absent`` or ``unreadable``."""
+        """``complete``, ``delivering``, ``replacing``, ``absent`` or ``unreadable``."""
         return "absent" if self.absent else self.claims.state or "unreadable"
 
     def having(self, verdict: Verdict) -> list[ObjectReport]:
@@ -123,7 +127,7 @@ class Report:
             "unseen": list(self.unseen),
             "summary": {
                 **{verdict: len(self.having(verdict)) for verdict in ("true", "false", "unseen")},
-                "objects": len(self.objects),
+                "objects": len(self.claims.entries),
                 "size_bytes": self.claims.size_bytes,
                 "rows": self.claims.rows,
             },

@@ -1,11 +1,14 @@
 """How many rows the bytes of an object hold, as far as its name says what they are. Memory stays flat.
 
-A CSV file does not say whether its first record is a header, so both readings are allowed.
+A CSV file does not say whether its first record is a header: the manifest of a dump does, and without it both readings
+are allowed.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from typing import Any, Protocol
 
 import zstandard
 
+from airflow_xacct.verify.described import CsvForm
 from airflow_xacct.verify.reading import BLOCK_SIZE_BYTES
 
 __all__ = ["Counted", "NotCountedError", "RowCounter", "parquet_footer_bytes", "parquet_rows", "row_format"]
@@ -20,6 +24,7 @@ __all__ = ["Counted", "NotCountedError", "RowCounter", "parquet_footer_bytes", "
 #: A footer above this is none that a writer of ours makes.
 PARQUET_FOOTER_MAX_BYTES = 64 * 1024 * 1024
 _PARQUET_END = b"PAR1"
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _UNPACKED = {".gz": "gzip", ".zst": "zstd"}
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
@@ -37,14 +42,21 @@ class Counted:
     """A number of records.
 
     :param may_have_header: whether the first record may be a header and no row.
+    :param has_header: whether it is one.
     """
 
     records: int
     may_have_header: bool = False
+    has_header: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, as far as is known; -1 where not even the header is there."""
+        return self.records - self.has_header
 
     def is_for(self, rows: int) -> bool:
         """Whether that many rows can be in it."""
-        return rows == self.records or (self.may_have_header and rows == self.records - 1)
+        return rows == self.rows or (self.may_have_header and rows == self.records - 1)
 
 
 def row_format(key: str) -> tuple[str, str] | None:
@@ -63,11 +75,15 @@ class RowCounter:
 
     :param form: ``"csv"`` or ``"jsonl"``.
     :param compression: ``"gzip"``, ``"zstd"`` or empty.
+    :param csv: how the CSV is written.
     """
 
-    def __init__(self, form: str, compression: str) -> None:
+    def __init__(self, form: str, compression: str, csv: CsvForm | None = None) -> None:
         self._form = form
         self._compression = compression
+        self._csv = csv if csv is not None else CsvForm()
+        self._decoder = codecs.getincrementaldecoder(self._csv.encoding)() if self._csv.encoding else None
+        self._escape = b""
         self._records = 0
         self._quoted = False
         self._open_line = False
@@ -84,9 +100,14 @@ class RowCounter:
                 add(block)
         except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
             raise NotCountedError(f"it is not the {self._compression} file its name says ({error})") from error
+        except UnicodeDecodeError as error:
+            raise NotCountedError(f"it is not the {self._csv.encoding} its manifest says") from error
         if self._quoted:
             raise NotCountedError("it is not the CSV its name says: a quote is never closed")
-        return Counted(self._records + self._open_line, may_have_header=self._form == "csv")
+        if self._form != "csv":
+            return Counted(self._records + self._open_line)
+        header = self._csv.header
+        return Counted(self._records + self._open_line, may_have_header=header is None, has_header=header is True)
 
     def _add_lines(self, block: bytes) -> None:
         self._records += block.count(b"\n")
@@ -94,11 +115,26 @@ class RowCounter:
 
     def _add_csv(self, block: bytes) -> None:
         """Line ends between quotes belong to a value (RFC 4180); a doubled quote closes and opens again."""
-        pieces = block.split(b'"')
+        if self._decoder is not None:
+            block = self._decoder.decode(block).encode()
+        if self._csv.escapes:
+            block = self._without_escapes(block)
+        if not block:
+            return
+        if not self._csv.quote:
+            self._add_lines(block)
+            return
+        pieces = block.split(self._csv.quote)
         outside = pieces[1::2] if self._quoted else pieces[0::2]
         self._records += sum(piece.count(b"\n") for piece in outside)
         self._quoted ^= len(pieces) % 2 == 0
         self._open_line = not block.endswith(b"\n")
+
+    def _without_escapes(self, block: bytes) -> bytes:
+        """Each escape and what stands behind it, as one that means nothing; the end of a block may cut a pair."""
+        block = _ESCAPED.sub(b"x", self._escape + block)
+        self._escape = b"\\" if block.endswith(b"\\") else b""
+        return block.removesuffix(self._escape) if self._escape else block
 
 
 def _unpacked(stream: _Readable, compression: str) -> Callable[[int], bytes]:

@@ -11,6 +11,7 @@ from typing import Protocol
 from airflow_xacct.exceptions import OutcomeUnknownError, XacctError
 from airflow_xacct.verify.checks import check_object
 from airflow_xacct.verify.claims import MANIFEST_MAX_BYTES, Claim, Claims, read_claims
+from airflow_xacct.verify.described import CsvForm
 from airflow_xacct.verify.place import Place
 from airflow_xacct.verify.reading import BucketReader
 from airflow_xacct.verify.report import Extra, ObjectReport, Report
@@ -20,10 +21,14 @@ __all__ = ["Progress", "Verification", "Wishes"]
 #: How many keys that nobody named are listed and kept.
 _MOST_LISTED = 100_000
 _MOST_KEPT = 1_000
-_UNDER_WAY = (
-    "a delivery that replaces this one is under way: the manifest names nothing, and the objects below the prefix may "
-    "be of both; look again when it is done"
-)
+_UNDER_WAY = {
+    "delivering": "a delivery is under way: the manifest names nothing yet; look again when it is done",
+    "replacing": (
+        "a delivery that replaces this one is under way: the manifest names nothing, and the objects below the prefix "
+        "may be of both; look again when it is done"
+    ),
+}
+_VERSIONS_FOLDER = "_versions/"
 
 
 class Progress(Protocol):
@@ -97,9 +102,9 @@ class Verification:
     def _verify(self, uri: str, body: bytes, *, own_key: str, unchanged: Callable[[], bool]) -> Report:
         claims = read_claims(body, self._place)
         if claims.state != "complete":
-            under_way = (_UNDER_WAY,) if claims.state == "replacing" else ()
+            under_way = [_UNDER_WAY[claims.state]] if claims.state in _UNDER_WAY else []
             return self._report(uri, claims, problems=(*under_way, *claims.problems), objects=_unasked(claims.entries))
-        objects = self._objects(claims.entries)
+        objects = self._objects(claims)
         extra = self._extra(claims, own_key)
         problems, unseen = list(claims.problems), []
         if self._wishes.strict and extra.count:
@@ -138,12 +143,13 @@ class Verification:
             extra=extra or Extra(),
         )
 
-    def _objects(self, entries: tuple[Claim, ...]) -> list[ObjectReport]:
+    def _objects(self, claims: Claims) -> list[ObjectReport]:
+        entries = claims.entries + claims.beside
         asked = [entry for entry in entries if entry.key]
         self._progress.begin(len(entries), sum(entry.size_bytes or 0 for entry in asked))
         pool = ThreadPoolExecutor(self._wishes.jobs, thread_name_prefix="verify")
         try:
-            return list(pool.map(self._check, entries))
+            return list(pool.map(lambda claim: self._check(claim, claims.csv), entries))
         except BaseException:
             # also after Ctrl-C: nobody waits for gigabytes that nobody wants any more
             self._stopped.set()
@@ -151,8 +157,8 @@ class Verification:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _check(self, claim: Claim) -> ObjectReport:
-        found = check_object(claim, self._reader, recompute=self._wishes.recompute, told=self._read)
+    def _check(self, claim: Claim, csv: CsvForm) -> ObjectReport:
+        found = check_object(claim, self._reader, csv, recompute=self._wishes.recompute, told=self._read)
         self._progress.advance(objects=1)
         return found
 
@@ -163,19 +169,23 @@ class Verification:
 
     def _extra(self, claims: Claims, own_key: str) -> Extra:
         folder = own_key[: own_key.rfind("/") + 1]
-        known = {entry.key for entry in claims.entries} | {own_key, f"{folder}_SUCCESS"}
+        known = {entry.key for entry in claims.entries + claims.beside} | {own_key, f"{folder}_SUCCESS"}
         known |= {self._place.key_of(url) for url in claims.skipped if not self._place.problem_of(url)}
         keys: list[str] = []
-        count, listing = 0, self._reader.listing()
+        versions = folder + _VERSIONS_FOLDER
+        this_version = f"{versions}{claims.version}/"
+        count, older, listing = 0, 0, self._reader.listing()
         try:
             for key in _at_most(listing, len(known) + _MOST_LISTED):
-                if key not in known:
+                if key.startswith(versions) and not key.startswith(this_version):
+                    older += 1
+                elif key not in known:
                     count += 1
                     keys += [key] if len(keys) < _MOST_KEPT else []
             complete = next(listing, None) is None
         except XacctError as error:
             return Extra(why_not=str(error))
-        return Extra(count=count, keys=tuple(keys), complete=complete)
+        return Extra(count=count, keys=tuple(keys), complete=complete, older_versions=older)
 
 
 def _at_most(keys: Iterator[str], number: int) -> Iterator[str]:

@@ -149,16 +149,17 @@ def _summary(report: Report) -> str:
     if not report.objects:
         return {
             "absent": "there is none.",
+            "delivering": "it is under way.",
             "replacing": "it is being replaced.",
             "unreadable": "it cannot be read.",
         }.get(report.state, "it names no object.")
     parts = [(len(report.having("false")), "wrong"), (len(report.having("unseen")), "not looked at")]
     told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
-    counted = all(one.counted_rows is not None for one in report.objects)
+    counted = all(one.counted_rows is not None for one in report.objects if one.role == "data")
     rows = "" if report.claims.rows is None else f", {_plural(report.claims.rows, 'row')}"
     rows += " (not counted)" if rows and not counted else ""
     how = ", every byte read" if report.recompute and report.verdict == "true" else ""
-    total = f"{_counted(len(report.objects))}, {_readable(report.claims.size_bytes)}{rows}{how}"
+    total = f"{_counted(len(report.claims.entries))}, {_readable(report.claims.size_bytes)}{rows}{how}"
     return f"{told} of {total}." if told else f"{total}."
 
 

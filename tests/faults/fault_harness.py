@@ -92,6 +92,7 @@ class World:
         objects: dict[str, bytes] | Iterable[ObjectPlan],
         *,
         generation: int = 0,
+        run_mark: str = "",
         run_id: str = "run",
         dataset: str = "data/",
         manifest_key: str | None = MANIFEST,
@@ -108,6 +109,7 @@ class World:
             task_id="task",
             run_id=run_id,
             generation=generation,
+            run_mark=run_mark,
             dataset=dataset,
             session_arn="arn:aws:sts::222222222222:assumed-role/DataDumpRole/dag",
         )

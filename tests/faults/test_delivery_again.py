@@ -409,15 +409,27 @@ def test_one_put_for_a_small_object_that_may_replace() -> None:
     assert world.log.writes <= 4
 
 
-def test_without_tombstone_the_old_manifest_stays_until_the_new_one() -> None:
+@pytest.mark.parametrize("allow_delete", [False, True])
+@pytest.mark.parametrize("if_exists", MODES)
+def test_without_tombstone_the_old_manifest_stays_until_the_new_one(if_exists, allow_delete, caplog) -> None:
     """Where every delivery has keys of its own, the manifest is the one atomic switch."""
     world = fresh()
-    world.deliver(SEVERAL, if_exists="replace", tombstone=False)
-    later = {f"{key}.2": body for key, body in SEVERAL.items()}
-    world.deliver(later, if_exists="replace", tombstone=False, generation=1, allow_delete=True)
+    versioned = {"if_exists": if_exists, "tombstone": False, "versions": "data/_versions/"}
+    objects, later = (
+        {key.replace("data/", f"data/_versions/{name}/"): body for key, body in SEVERAL.items()} for name in "ab"
+    )
+    world.deliver(objects, **versioned)
+    world.store.history.clear()
+    with caplog.at_level(logging.INFO):
+        result = world.deliver(later, generation=1, allow_delete=allow_delete, **versioned)
     manifests = [found for key, found in world.store.history if key == MANIFEST]
-    assert len(manifests) == 2
-    assert_delivered(world, later, world.deliver(later, if_exists="replace", tombstone=False, generation=1))
+    assert len(manifests) == 1
+    if not allow_delete:
+        assert "Older versions of this delivery stay below s3://bucket/data/_versions/: a." in caplog.text
+        for key in objects:
+            del world.store.objects[key]
+    assert_delivered(world, later, result)
+    assert world.deliver(later, generation=1, **versioned) == result
 
 
 def test_a_tombstone_does_not_stay() -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from airflow_xacct.delivery.fake_store import FakeStore
+from airflow_xacct.delivery.fake_store import FakeObject, FakeStore
 from airflow_xacct.delivery.journal import DeliveryLog
 from airflow_xacct.delivery.log import MemoryLog
 from airflow_xacct.exceptions import (
@@ -100,11 +100,17 @@ def arm(world: World, plan: Try) -> None:
 
 
 def never_overwritten(world: World) -> None:
-    """No foreign object was ever followed by one of ours."""
-    standing = {}
+    """No foreign object was ever followed by one of ours, unless the key had been ours before: that the log knows."""
+    standing: dict[str, FakeObject] = {}
+    were_ours = set()
     for key, found in world.store.history:
-        if found is not None and found.token:
-            assert key not in standing or standing[key].token, f"{key} was overwritten"
+        if found is None:
+            standing.pop(key, None)
+            continue
+        if found.token:
+            before = standing.get(key)
+            assert before is None or before.token or key in were_ours, f"{key} was overwritten"
+            were_ours.add(key)
         standing[key] = found
 
 

@@ -47,8 +47,20 @@ class TaskTry:
         self.xcoms: dict[str, Any] = {}
         self.events: OutletEventAccessors | None = None
 
-    def run(self, *, run_id: str = "manual__2013-01-01", try_number: int = 1, clear_number: int = 0) -> Any:
-        """Execute once; the return value is XCom's ``return_value``."""
+    def run(
+        self,
+        *,
+        run_id: str = "manual__2013-01-01",
+        try_number: int = 1,
+        clear_number: int = 0,
+        max_tries: int = 1,
+        started: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+    ) -> Any:
+        """Execute once; the return value is XCom's ``return_value``.
+
+        :param max_tries: of the task instance; a clear adds to it.
+        :param started: when the run began.
+        """
         operator = self.make()
         self.events = OutletEventAccessors()
         context: dict[str, Any] = {
@@ -58,9 +70,10 @@ class TaskTry:
                 run_id=run_id,
                 map_index=-1,
                 try_number=try_number,
+                max_tries=max_tries,
                 xcom_push=lambda key, value: self.xcoms.__setitem__(key, value),
             ),
-            "dag_run": SimpleNamespace(clear_number=clear_number),
+            "dag_run": SimpleNamespace(clear_number=clear_number, start_date=started),
             "logical_date": datetime(2013, 1, 1, tzinfo=UTC),
             "task": operator,
             "outlet_events": self.events,

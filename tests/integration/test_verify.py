@@ -152,7 +152,7 @@ def test_a_delivery_is_what_it_says(receiver: Scenario, deliver: Any, verify: Ve
         "true": 3, "false": 0, "unseen": 0, "objects": 3, "rows": None, "size_bytes": sum(map(len, FILES.values())),
     }  # fmt: skip
     assert report["delivery"]["dag_id"] == "nyc"
-    assert report["extra"] == {"count": 0, "keys": [], "complete": True, "why_not": ""}
+    assert report["extra"] == {"count": 0, "keys": [], "complete": True, "why_not": "", "older_versions": 0}
     assert report["expected_owner"] == receiver.account_b.id
     assert report["looked_as"].endswith(":user/receiver-2")
     asked = [request for request in receiver.box.requests if request.operation != "GetCallerIdentity"]
@@ -246,6 +246,51 @@ def test_a_delivery_that_is_being_replaced_is_seen_as_such(
     assert verify("--strict")[0] == 0
     exit_status, report = verify("--bucket", "acme-landing", "--prefix", ROOT, manifest=str(copy))
     assert (exit_status, report["state"]) == (1, "replacing")
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("layout", ["in_place", "versioned"])
+def test_a_dump_with_fewer_objects_than_before(
+    receiver: Scenario, verify: Verify, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """Emptied objects, schema and marker are taken for what they are; an emptied one that holds rows is a failure."""
+    store = StateStore()
+
+    def dump(sql: str, **run: Any) -> None:
+        TaskTry(
+            lambda: CrossAccountSqlDumpOperator(
+                task_id="dump", sql=sql, sql_conn_id="source_db", xacct_conn_id="xacct_default", key="orders/",
+                max_rows_per_object=1, layout=layout, schema_file=True, success_file=True,
+            ),
+            store, task="dump",
+        ).run(**run)  # fmt: skip
+
+    dump("SELECT * FROM orders ORDER BY id")
+    dump("SELECT * FROM orders WHERE id = 1", clear_number=1)
+    exit_status, report = verify("--recompute", "--strict")
+    assert (exit_status, report["verdict"], report["problems"]) == (0, "true", [])
+    assert (report["summary"]["objects"], report["summary"]["rows"]) == (1, 1)
+    assert {one["url"].rsplit("/", 1)[-1]: (one["role"], one["counted_rows"]) for one in report["objects"]} == {
+        "part-00000.csv": ("data", 1),
+        "_schema.json": ("auxiliary", None),
+        **({f"part-0000{n}.csv": ("emptied", 0) for n in (1, 2)} if layout == "in_place" else {}),
+    }
+    assert report["extra"]["count"] == 0
+    assert report["extra"]["older_versions"] == (4 if layout == "versioned" else 0)
+    told = verify("--recompute", text=True)[1]
+    assert "The delivery is what its manifest says: 1 object," in told
+    assert ("it holds no row" in told) == (layout == "in_place")
+    if layout == "in_place":
+        remove(receiver, "part-00002.csv")
+        assert verify()[0] == 0, "gone is as good as empty"
+        body = b"id,name\n9,stale\n"
+        put(receiver, "part-00001.csv", body, ChecksumAlgorithm="CRC64NVME")
+        assert "bytes, and the manifest says 8" in problems(verify()[1])["part-00001.csv"][0]
+        # and where the manifest is made to fit, the rows still are too many
+        document = manifest_of(receiver)
+        document["xacct"]["emptied"][0] |= {"size_bytes": len(body), "checksum_crc64nvme": checksum_of(body)}
+        rewrite(receiver, document)
+        assert problems(verify("--recompute")[1])["part-00001.csv"] == ["it has 1 rows, and the manifest says 0"]
 
 
 def test_without_a_manifest_nothing_was_delivered(receiver: Scenario, verify: Verify) -> None:

@@ -37,8 +37,14 @@ ITEMS = [
     ["p", 1, 1, '"e"', "AAAAAAAAAAA=", 3],
     ["s", 1, 3, "AAAAAAAAAAA=", None],
     ["u", 2, "data/b", "upload-2", 2.5, "digest"],
+    ["r", 2, "auxiliary"],
+    ["x", 0, '{"columns": ["a", '],
+    ["x", 1, '"b"], "old": 1}'],
+    ["x", 0, '{"columns": ["a", '],
+    ["x", 1, '"b"]}'],
     ["c", 2],
     ["u", 2, "data/b", "upload-3", 3.5, "digest"],
+    ["r", 2, "stand_in"],
     ["a", "upload-2"],
     ["z", "data/c", "upload-0"],
     ["d", 1, '"e"', "v1"],
@@ -57,6 +63,7 @@ def assert_same(one: Attempt, other: Attempt) -> None:
     assert one.objects == other.objects
     assert set(one.discarded) == set(other.discarded)
     assert (one.own_keys, one.doubted, one.old_manifests) == (other.own_keys, other.doubted, other.old_manifests)
+    assert one.description == other.description
 
 
 def test_what_is_read_is_what_was_known() -> None:
@@ -73,6 +80,8 @@ def test_what_is_read_is_what_was_known() -> None:
     assert read.objects[1].part_list[0].size_bytes == 3
     assert set(read.discarded) == {"upload-3", "upload-0"}
     assert read.keys_of_ours() == {"data/old", "data/a"}
+    assert [o.index for o in read.of("stand_in")] == [2]
+    assert read.description == {"columns": ["a", "b"]}
 
 
 def test_entries_no_head_has_counted_yet_are_read_too() -> None:
@@ -120,7 +129,9 @@ def test_a_torn_log_shows(damage: str) -> None:
     assert read.torn
 
 
-@pytest.mark.parametrize("item", [["?"], ["u", "one"], ["d", 7, "", ""], ["o", 1, "lost"], ["p", 1, "x"], []])
+@pytest.mark.parametrize(
+    "item", [["?"], ["u", "one"], ["d", 7, "", ""], ["o", 1, "lost"], ["p", 1, "x"], ["r", 1, "x"], ["x", 0, 1], []]
+)
 def test_an_item_of_another_version_is_refused(item: list[object]) -> None:
     """Rather than passed over."""
     log = log_of(None)
@@ -175,9 +186,19 @@ def test_writes_are_bounded_and_values_small(count: int, if_exists: str, key: st
         clock=lambda: 0.0,
     )
     plan = [ObjectPlan(key.format(number), BytesPayload("x", b"x")) for number in range(count)]
-    engine.deliver(plan, if_exists=if_exists, manifest_key="data/manifest.json", manifest="always")
+    described = {"columns": [{"name": f"column {n}", "type": "int64"} for n in range(count)]}
+    engine.deliver(
+        plan,
+        if_exists=if_exists,
+        manifest_key="data/manifest.json",
+        manifest="always",
+        whole=True,
+        success_key="data/_SUCCESS",
+        describe=lambda: described,
+    )
     key_bytes = sum(len(json.dumps(planned.key)) for planned in plan)
-    bound = 10 + -(-count // 100) + (400 * count + 110 * count + key_bytes) / (44 * 1024)
+    extra = 2 * len(json.dumps(described))
+    bound = 12 + -(-count // 100) + (400 * count + 110 * count + key_bytes + extra) / (44 * 1024)
     print(f"{count} objects, {if_exists}: {log.writes} writes, at most {bound:.0f}")
     assert log.writes <= bound
     assert max(map(len, log.values.values())) <= MAX_VALUE_BYTES

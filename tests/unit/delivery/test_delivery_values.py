@@ -92,6 +92,9 @@ def test_the_manifest_is_redshifts_with_ours_apart() -> None:
         "session_arn": HEAD.session_arn,
         "created_at": "2025-10-09T08:53:20+00:00",
         "skipped": ["s3://acme/data/a"],
+        "dump": None,
+        "auxiliary": [],
+        "emptied": [],
         "objects": [
             {
                 "url": "s3://acme/data/b",
@@ -242,10 +245,24 @@ def test_time_left_is_readable(lines, sent: int, seconds: float, left: str) -> N
     assert said[0].endswith(f", {left}.")
 
 
+def test_rows_are_counted_where_the_source_does(lines) -> None:
+    """A dump does not know how much there will be, but how far it is."""
+    logger, said = lines
+    now = 0.0
+    progress = LogProgress(logger, lambda: now, 5.0)
+    progress.expect(None, None)
+    progress.read(1_000_000)
+    progress.read(500_000)
+    now = 6.0
+    progress.sent(1024**2 * 30)
+    assert said == ["Uploading: 0 objects, 1,500,000 rows (250,000/s), 30.0 MiB, 5.0 MiB/s."]
+
+
 def test_no_progress_says_nothing() -> None:
     """Each method is there."""
     progress = NoProgress()
     progress.expect(1, 1)
+    progress.read(1)
     progress.sent(1)
     progress.staged()
     progress.committing()

@@ -15,6 +15,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_xacct.verify.described import CsvForm, csv_form
 from airflow_xacct.verify.reading import ObjectStream
 from airflow_xacct.verify.rows import (
     Counted,
@@ -86,6 +87,65 @@ def test_a_header_may_or_may_not_be_there() -> None:
     )
     assert [csv_rows.is_for(number) for number in range(4)] == [False, True, True, False]
     assert [lines.is_for(number) for number in range(4)] == [False, False, True, False]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=rows,
+    size_bytes=st.integers(1, 7),
+    header=st.booleans(),
+    quoting=st.sampled_from(["minimal", "all", "none"]),
+    escapes=st.booleans(),
+    quote=st.sampled_from(['"', "'"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "utf-16-be"]),
+)
+def test_csv_of_a_dump_is_counted_exactly(rows, size_bytes, header, quoting, escapes, quote, encoding) -> None:
+    """With the options that the manifest names, whatever they are, there is one right number and no other."""
+    escapes = escapes or quoting == "none"
+    sink = io.StringIO(newline="")
+    csv.writer(
+        sink,
+        quoting={"minimal": csv.QUOTE_MINIMAL, "all": csv.QUOTE_ALL, "none": csv.QUOTE_NONE}[quoting],
+        quotechar=quote,
+        doublequote=not escapes,
+        escapechar="\\" if escapes else None,
+        lineterminator="\n",
+    ).writerows([["a", "b"]] * header + [[*row, "x"] for row in rows])
+    options = {"header": header, "quoting": quoting, "quote_char": quote, "encoding": encoding}
+    options |= {"escape_char": "\\"} if escapes else {}
+    problems: list[str] = []
+    form = csv_form({"format": "csv", "options": options}, problems)
+    counted = RowCounter("csv", "", form).count(dribble(sink.getvalue().encode(encoding), size_bytes))
+    assert problems == []
+    assert [number for number in range(len(rows) + 2) if counted.is_for(number)] == [len(rows)]
+
+
+def test_a_dump_without_the_header_it_promises() -> None:
+    """No number of rows fits to it."""
+    counted = RowCounter("csv", "", CsvForm(header=True)).count(io.BytesIO(b""))
+    assert not counted.is_for(0)
+    assert RowCounter("csv", "", CsvForm(header=False)).count(io.BytesIO(b"")).is_for(0)
+    with pytest.raises(NotCountedError, match="its manifest says"):
+        RowCounter("csv", "", CsvForm(encoding="utf-16-le")).count(io.BytesIO(b"\x00\xd8a\x00"))
+
+
+@pytest.mark.parametrize(
+    ("dump", "problem"),
+    [
+        ([], "the dump is a list"),
+        ({"format": "csv", "options": 1}, "without options"),
+        ({"format": "csv", "options": {}}, "its header is null"),
+        ({"format": "csv", "options": {"header": 1}}, "its header is an integer"),
+        ({"format": "csv", "options": {"header": True, "quote_char": "ab"}}, "its quote_char is 'ab'"),
+        ({"format": "csv", "options": {"header": True, "escape_char": ["x"]}}, "its escape_char is a list"),
+        ({"format": "csv", "options": {"header": True, "quoting": "some"}}, "its quoting is 'some'"),
+    ],
+)
+def test_options_that_no_dump_has(dump, problem: str) -> None:
+    """A manifest is somebody else's text."""
+    problems: list[str] = []
+    assert csv_form(dump, problems) == CsvForm()
+    assert problem in problems[0]
 
 
 @pytest.mark.parametrize("packed", ["gzip", "zstd"])
