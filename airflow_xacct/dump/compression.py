@@ -9,7 +9,8 @@ The same input gives the same bytes at every try (no time, no file name, blocks 
 later try may compare the checksums of its parts with those of an earlier one.
 
 Memory: one block of input, what it compresses to, the part that is asked for, and the compressor itself (256
-KiB for gzip; for zstd up to 5 MiB at level 3 and about 90 MiB at level 19). It does not grow with the input.
+KiB for gzip; for zstd up to 5 MiB at level 3, about 90 MiB at level 19, and 170, 330 and 710 MiB at levels 20, 21 and
+22, whose windows of up to 128 MiB a reader has to hold too). It does not grow with the input.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from airflow_xacct.dump.payload import Payload, PayloadReader
 from airflow_xacct.exceptions import InvalidArgumentError
 
 __all__ = [
+    "GZIP_CONTAINER",
     "CompressedPayload",
     "CompressionKind",
+    "check_level",
     "compressed",
     "compression_content_type",
     "compression_suffix",
@@ -37,7 +40,10 @@ CompressionKind = Literal["gzip", "zstd"]
 BLOCK_SIZE_BYTES = 1024 * 1024
 """How much of the source goes into the compressor at once."""
 
-_GZIP_CONTAINER = 16 + zlib.MAX_WBITS  # zlib then writes a gzip header with mtime 0 and no name, and CRC-32 at the end
+GZIP_CONTAINER = 16 + zlib.MAX_WBITS
+"""With it zlib writes a gzip header with mtime 0 and no name, and CRC-32 at the end."""
+
+_MOST_LEVELS = {"gzip": 9, "zstd": 22}
 
 
 class _Compressor(Protocol):
@@ -53,7 +59,6 @@ class _Format(ABC):
     suffix: str
     content_type: str
     default_level: int
-    max_level: int
 
     @abstractmethod
     def start(self, level: int) -> _Compressor:
@@ -68,7 +73,7 @@ class _Gzip(_Format):
     __slots__ = ()
 
     def start(self, level: int) -> _Compressor:
-        return zlib.compressobj(level, zlib.DEFLATED, _GZIP_CONTAINER)
+        return zlib.compressobj(level, zlib.DEFLATED, GZIP_CONTAINER)
 
     def max_size_bytes(self, source_size_bytes: int) -> int:
         # zlib stays below 0.04 %, but zlib-ng, which some distributions ship in its place, may spend the 9
@@ -87,11 +92,9 @@ class _Zstd(_Format):
         return source_size_bytes + source_size_bytes // 256 + 128
 
 
-# zstd's levels 20 to 22 need several hundred MiB for a few percent, and a reader with default limits may
-# refuse them
 _FORMATS: dict[str, _Format] = {
-    "gzip": _Gzip(suffix=".gz", content_type="application/gzip", default_level=6, max_level=9),
-    "zstd": _Zstd(suffix=".zst", content_type="application/zstd", default_level=3, max_level=19),
+    "gzip": _Gzip(suffix=".gz", content_type="application/gzip", default_level=6),
+    "zstd": _Zstd(suffix=".zst", content_type="application/zstd", default_level=3),
 }
 
 
@@ -161,19 +164,37 @@ def compressed(payload: Payload, kind: CompressionKind, level: int | None = None
 
     :param payload: what to compress.
     :param kind: ``"gzip"`` or ``"zstd"``.
-    :param level: 1 to 9 for gzip (6 by default), 1 to 19 for zstd (3 by default).
+    :param level: 1 to 9 for gzip (6 by default), 1 to 22 for zstd (3 by default).
     :raises InvalidArgumentError: an unknown kind, or a level out of range.
     """
     form = _format(kind)
+    chosen = check_level(kind, level, otherwise=str(form.default_level))
+    return CompressedPayload(payload, form, form.default_level if chosen is None else chosen)
+
+
+def check_level(kind: str, level: object, *, otherwise: str) -> int | None:
+    """The level, if that kind of compression has it: 1 to 9 of zlib for gzip, 1 to 22 for zstd.
+
+    :param kind: any kind that there is; one that has no levels takes none.
+    :param otherwise: what ``None`` stands for.
+    :raises InvalidArgumentError: it does not have it.
+    """
     if level is None:
-        level = form.default_level
-    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= form.max_level:
+        return None
+    most = _MOST_LEVELS.get(kind)
+    if most is None:
+        raise InvalidArgumentError(
+            f"there is a compression level and the compression {kind!r} has none",
+            where="compression_level",
+            remedy="Leave the level out, or use gzip or zstd.",
+        )
+    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= most:
         raise InvalidArgumentError(
             f"{level!r} is no compression level of {kind}",
             where="compression_level",
-            remedy=f"Give a whole number from 1 to {form.max_level}, or None for {form.default_level}.",
+            remedy=f"Give a whole number from 1 to {most}, or None for {otherwise}.",
         )
-    return CompressedPayload(payload, form, level)
+    return level
 
 
 def compression_suffix(kind: CompressionKind) -> str:

@@ -80,13 +80,15 @@ class HivePartitions:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        changed = pa.scalar(False)
+        from airflow_xacct.dump.arrow_constants import truth
+
+        changed = truth(False)
         for name in self._columns:
             column = batch.column(name)
             if pa.types.is_null(column.type):
                 continue
             now, before = column.slice(1), column.slice(0, len(column) - 1)
-            differs = pc.fill_null(pc.not_equal(now, before), False)
+            differs = pc.fill_null(pc.not_equal(now, before), truth(False))
             differs = pc.or_(differs, pc.not_equal(pc.is_null(now), pc.is_null(before)))
             changed = pc.or_(changed, differs)
         if isinstance(changed, pa.Scalar):

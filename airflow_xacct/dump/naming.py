@@ -20,7 +20,11 @@ from airflow_xacct.destination.paths import path_problem
 from airflow_xacct.destination.text import show
 from airflow_xacct.exceptions import InvalidArgumentError, OutsideDestinationError
 
-__all__ = ["HIVE_NULL", "PartitionValue", "key_problem", "object_keys", "partition_path"]
+__all__ = ["HIVE_NULL", "VERSIONS_FOLDER", "PartitionValue", "key_problem", "object_keys", "partition_path"]
+
+VERSIONS_FOLDER = "_versions/"
+"""Below which deliveries with keys of their own lie. Readers of a prefix (Spark, Hive, Athena, pyarrow) pass over names
+that begin with ``_``, so that none of them reads two versions."""
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """How Hive, Spark, Athena and Redshift Spectrum write a partition whose value is NULL."""

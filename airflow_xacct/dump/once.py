@@ -60,12 +60,13 @@ class OnceReader:
         self._payload = payload
         self._waiting: deque[memoryview] = deque()
         self._waiting_bytes = 0
+        self._rows = 0
         self._closed = False
 
     @property
     def rows(self) -> int | None:
-        """How many rows the object holds, once it was read to its end."""
-        return self._payload.rows
+        """How many rows of the object were read."""
+        return self._rows
 
     def read(self, size_bytes: int, /) -> bytes:
         """The next bytes; fewer than asked for only at the end.
@@ -109,5 +110,6 @@ class OnceReader:
         if isinstance(event, Chunk):
             self._waiting.append(memoryview(event.data))
             self._waiting_bytes += len(event.data)
+            self._rows = event.rows
         elif isinstance(event, End):
-            self._payload.rows = event.rows
+            self._payload.rows = self._rows = event.rows

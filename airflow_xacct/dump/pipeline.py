@@ -2,117 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self, TypeVar
 
-from airflow_xacct.delivery.payload import ObjectPlan
+from airflow_xacct.delivery.payload import BytesPayload, ObjectPlan
 from airflow_xacct.delivery.store import ObjectAttributes
 from airflow_xacct.destination import Destination
 from airflow_xacct.dump.compression import compression_content_type
 from airflow_xacct.dump.dump_keys import DumpKeys
-from airflow_xacct.dump.formats import CsvOptions, FormatOptions, FormatSpec, check_choice, format_spec, need_pyarrow
-from airflow_xacct.dump.formats.text import TextEncoder, csv_header
+from airflow_xacct.dump.dump_spec import MIN_OBJECT_BYTES, DumpSpec
+from airflow_xacct.dump.formats import CsvOptions, FormatSpec, RowEncoder, need_pyarrow
+from airflow_xacct.dump.formats.csv_fields import csv_header
+from airflow_xacct.dump.formats.text import TextEncoder
 from airflow_xacct.dump.hive import HivePartitions
-from airflow_xacct.dump.naming import PartitionValue
 from airflow_xacct.dump.once import OncePayload
-from airflow_xacct.dump.read_ahead import ReadAhead
+from airflow_xacct.dump.read_ahead import ReadAhead, ReadInPlace
 from airflow_xacct.dump.rolling import Begin, Event, Limits, Roller, event_size_bytes, roll_text
-from airflow_xacct.dump.rows import RowSource, TextBlock, TextSource
+from airflow_xacct.dump.rows import RowSource, TextSource
+from airflow_xacct.dump.schema import Column, DumpSchema, PartitionColumn, arrow_columns, arrow_name, fixed_partitions
 from airflow_xacct.exceptions import InvalidArgumentError, SourceError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = ["MIN_OBJECT_BYTES", "DumpSpec", "ObjectDump", "dump_objects"]
 
-__all__ = ["DumpSpec", "ObjectDump", "dump_objects"]
+SOURCE_AHEAD_BYTES = 4 * 1024 * 1024
+"""How much a source may be ahead of the encoder, or a quarter of a block where that is more: it goes on meanwhile."""
 
-SOURCE_AHEAD_BYTES = 16 * 1024 * 1024
-"""How much a source may be ahead of the encoder."""
-
-OBJECT_AHEAD_BYTES = 8 * 1024 * 1024
+OBJECT_AHEAD_BYTES = 4 * 1024 * 1024
 """How much the encoder may be ahead of the upload."""
 
-MIN_OBJECT_BYTES = 4 * 1024 * 1024
-"""Objects roll between blocks of 1 MiB, so that a smaller limit would mean nothing."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DumpSpec:
-    """What becomes of the rows of a query.
-
-    :param key: a prefix when it ends with ``/`` or is empty, below which objects are called ``part-00000.csv.zst``;
-        else the exact key of the one object, to which the suffix of the compression is added. Relative to the
-        connection's prefix.
-    :param format: ``"csv"``, ``"jsonl"`` or ``"parquet"``.
-    :param compression: ``"none"``, ``"gzip"``, ``"zstd"``, and for Parquet ``"snappy"``; ``None`` for the format's
-        default, which is ``"none"`` for text and ``"zstd"`` for Parquet.
-    :param compression_level: ``None`` for the fastest.
-    :param options: of the format.
-    :param partitions: Hive partitions with one value each, such as ``{"ds": "2013-01-01"}``.
-    :param partition_by: columns whose values make further Hive partitions; the rows must come sorted by them.
-    :param drop_partition_columns: leave those columns out of the objects.
-    :param max_partitions: more values are an error.
-    :param max_rows_per_object: an object with that many rows is full.
-    :param max_bytes_per_object: an object does not grow beyond that, compressed, but for a single row that is larger
-        (and for Parquet, but for an index of unusually long values); at least 4 MiB.
-    :param part_prefix: what the names of objects begin with; mapped tasks that share a prefix need one each.
-    """
-
-    key: str
-    format: str = "csv"
-    compression: str | None = None
-    compression_level: int | None = None
-    options: FormatOptions | None = None
-    partitions: Mapping[str, PartitionValue] | None = None
-    partition_by: Sequence[str] = ()
-    drop_partition_columns: bool = False
-    max_partitions: int = 10_000
-    max_rows_per_object: int | None = None
-    max_bytes_per_object: int | None = None
-    part_prefix: str = "part-"
-
-    def check(self) -> FormatSpec:
-        """The format, if everything else can be used, as far as it shows without the source.
-
-        :raises InvalidArgumentError: it cannot.
-        """
-        chosen = format_spec(self.format)
-        check_choice(self.kind(chosen), chosen.compressions, "compression")
-        if self.options is not None and not isinstance(self.options, chosen.options_type):
-            raise InvalidArgumentError(
-                f"{type(self.options).__name__} are no options of {chosen.name!r}",
-                where="options",
-                remedy=f"Give {chosen.options_type.__name__}.",
-            )
-        for name, least in (
-            ("max_rows_per_object", 1),
-            ("max_bytes_per_object", MIN_OBJECT_BYTES),
-            ("max_partitions", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InvalidArgumentError(
-                    f"{value!r} is not a whole number from {least:,}",
-                    where=name,
-                    remedy="Give a larger one, or leave it out.",
-                )
-        if isinstance(self.partition_by, str):
-            raise InvalidArgumentError(
-                f"partition_by is the text {self.partition_by!r}",
-                where="partition_by",
-                remedy=f"Give a list of columns: [{self.partition_by!r}].",
-            )
-        return chosen
-
-    def kind(self, chosen: FormatSpec) -> str:
-        """The compression, the format's default filled in."""
-        return chosen.compressions[0] if self.compression is None else self.compression
-
-    @property
-    def limits(self) -> Limits:
-        """When an object is full."""
-        return Limits(max_rows=self.max_rows_per_object, max_bytes=self.max_bytes_per_object)
+T = TypeVar("T")
 
 
 def dump_objects(
@@ -120,6 +41,8 @@ def dump_objects(
     spec: DumpSpec,
     destination: Destination,
     attributes: ObjectAttributes | None = None,
+    *,
+    in_place: bool = False,
 ) -> ObjectDump:
     """The objects of a dump, made while they are read; to be used in a ``with`` block.
 
@@ -139,13 +62,21 @@ def dump_objects(
 
     :param source: closed when the block ends, or when this raises.
     :param attributes: what S3 stores beside each object; an empty content type and KMS key are filled in.
+    :param in_place: start no thread: rows are made and encoded in the thread that reads the objects, and nothing is
+        held ahead of it. For rows that a person's own code makes.
     :raises InvalidArgumentError: the spec contradicts itself or the columns, or a type no format holds.
     :raises OutsideDestinationError: a key that leads out of the connection's prefix.
     :raises MissingDependencyError: pyarrow is not installed.
     :raises SourceError: the source failed.
     """
     try:
-        return ObjectDump(source, spec, destination, attributes if attributes is not None else ObjectAttributes())
+        return ObjectDump(
+            source,
+            spec,
+            destination,
+            attributes if attributes is not None else ObjectAttributes(),
+            in_place=in_place,
+        )
     except BaseException:
         source.close()
         raise
@@ -154,15 +85,22 @@ def dump_objects(
 class ObjectDump:
     """See :func:`dump_objects`.
 
-    :ivar columns: name and type of each column in the objects; no types where the server writes the text.
+    :ivar schema: what the objects hold; known before the first row.
     """
 
     def __init__(
-        self, source: RowSource | TextSource, spec: DumpSpec, destination: Destination, attributes: ObjectAttributes
+        self,
+        source: RowSource | TextSource,
+        spec: DumpSpec,
+        destination: Destination,
+        attributes: ObjectAttributes,
+        *,
+        in_place: bool,
     ) -> None:
         chosen = spec.check()
         kind = spec.kind(chosen)
         self._source = source
+        self._in_place = in_place
         self._keys = DumpKeys(spec.key, chosen, kind, spec.partitions, spec.part_prefix, destination)
         self._keys.check_single(rolls=spec.limits != Limits() or bool(spec.partition_by))
         wrapped = chosen.wraps and kind in ("gzip", "zstd")
@@ -172,14 +110,15 @@ class ObjectDump:
             content_type=attributes.content_type or content_type,
             kms_key_id=attributes.kms_key_id or destination.kms_key_id or "",
         )
-        self._layers: list[ReadAhead[TextBlock] | ReadAhead[pa.RecordBatch] | ReadAhead[Event]] = []
-        self.columns: tuple[tuple[str, str], ...]
+        self._layers: list[ReadAhead[Any] | ReadInPlace[Any]] = []
+        self._version = ""
+        self.schema: DumpSchema
+        self._encoder: TextEncoder | RowEncoder
         if isinstance(source, TextSource):
             events = self._text_events(source, spec, chosen, kind)
         else:
             events = self._row_events(source, spec, chosen, kind)
-        self._events = ReadAhead(events, event_size_bytes, OBJECT_AHEAD_BYTES, "xacct-encode")
-        self._layers.append(self._events)
+        self._events = self._ahead(events, event_size_bytes, OBJECT_AHEAD_BYTES, "xacct-encode")
         self._payload: OncePayload | None = None
         self._rows = 0
         self._closed = False
@@ -216,9 +155,29 @@ class ObjectDump:
             self._payload = None
         event = next(self._events)
         assert isinstance(event, Begin)  # noqa: S101 - objects do not overlap
-        key = self._keys.of(event.partition, event.number)
+        key = self._keys.of(event.partition, event.number, self._version)
         self._payload = OncePayload(key, self._source.name, self._events)
         return ObjectPlan(key, self._payload, self._attributes)
+
+    def of_version(self, name: str) -> Self:
+        """The same objects in a folder of their own.
+
+        :raises OutsideDestinationError: their keys would be too long.
+        """
+        self._version = name
+        self._keys.of("", 0, name)
+        return self
+
+    def stand_in(self, key: str) -> ObjectPlan | None:
+        """An object without rows for a key where an earlier dump has one and this one has not.
+
+        :returns: ``None`` where the key says another format or compression.
+        """
+        if not self._keys.fits(key):
+            return None
+        empty = self._encoder.open()
+        body = b"".join((empty.start(), empty.finish()))
+        return ObjectPlan(key, BytesPayload(f"{key} without rows", body), self._attributes, "stand_in")
 
     def close(self) -> None:
         """End the threads and close the source. May be called at any time, more than once.
@@ -236,6 +195,11 @@ class ObjectDump:
             for layer in self._layers:
                 layer.join()
 
+    def _ahead(self, items: Iterable[T], size_of: Callable[[T], int], limit_bytes: int, name: str) -> Iterator[T]:
+        layer = ReadInPlace(items) if self._in_place else ReadAhead(items, size_of, limit_bytes, name)
+        self._layers.append(layer)
+        return layer
+
     def _text_events(self, source: TextSource, spec: DumpSpec, chosen: FormatSpec, kind: str) -> Iterator[Event]:
         _check_columns(source.columns)
         if chosen.name != "csv" or spec.partition_by:
@@ -244,17 +208,26 @@ class ObjectDump:
                 where="format" if chosen.name != "csv" else "partition_by",
                 remedy="Read its rows instead.",
             )
-        self.columns = tuple((name, "") for name in source.columns)
-        options = spec.options if isinstance(spec.options, CsvOptions) else CsvOptions()
+        options = spec.format_options
+        assert isinstance(options, CsvOptions)  # noqa: S101 - those of CSV
         if replace(options, header=True) != CsvOptions():
             raise InvalidArgumentError(
                 f"{source.name} writes CSV by itself, in its own way",
                 where="options",
                 remedy="Read its rows instead, or choose nothing but whether there is a header.",
             )
-        encoder = TextEncoder(csv_header(source.columns, options), kind, spec.compression_level)
-        blocks = ReadAhead(source.blocks(), lambda block: len(block.data), SOURCE_AHEAD_BYTES, "xacct-source")
-        self._layers.append(blocks)
+        types = source.database_types or [""] * len(source.columns)
+        self.schema = DumpSchema(
+            format=chosen.name,
+            compression=kind,
+            options=options,
+            columns=[
+                Column(name=name, database_type=text or None) for name, text in zip(source.columns, types, strict=True)
+            ],
+            partition_columns=fixed_partitions(spec.partitions),
+        )
+        encoder = self._encoder = TextEncoder(csv_header(source.columns, options), kind, spec.compression_level)
+        blocks = self._ahead(source.blocks(), lambda block: len(block.data), SOURCE_AHEAD_BYTES, "xacct-source")
         return roll_text(blocks, encoder, spec.limits)
 
     def _row_events(self, source: RowSource, spec: DumpSpec, chosen: FormatSpec, kind: str) -> Iterator[Event]:
@@ -271,16 +244,29 @@ class ObjectDump:
                 plain, spec.partition_by, drop=spec.drop_partition_columns, max_partitions=spec.max_partitions
             )
             kept = hive.schema(plain)
-        encoder = chosen.encoder(
+        encoder = self._encoder = chosen.encoder(
             kept,
             compression=kind,
             level=spec.compression_level,
             options=spec.options,
             max_object_bytes=spec.max_bytes_per_object,
+            provenance=spec.provenance,
         )
-        self.columns = tuple((field.name, str(field.type)) for field in kept)
-        batches = ReadAhead(source.batches(), lambda batch: int(batch.nbytes), SOURCE_AHEAD_BYTES, "xacct-source")
-        self._layers.append(batches)
+        self.schema = DumpSchema(
+            format=chosen.name,
+            compression=kind,
+            options=spec.format_options,
+            columns=arrow_columns(encoder.schema, given, encoder.parquet_types),
+            partition_columns=(
+                *fixed_partitions(spec.partitions),
+                *(
+                    PartitionColumn(name=name, type=arrow_name(plain.field(name).type), in_objects=name in kept.names)
+                    for name in spec.partition_by
+                ),
+            ),
+        )
+        ahead_bytes = max(SOURCE_AHEAD_BYTES, encoder.block_bytes // 4)
+        batches = self._ahead(source.batches(), lambda batch: int(batch.nbytes), ahead_bytes, "xacct-source")
         rows = (plain_batch(batch, given, plain) for batch in batches)
         segments = hive.segments(rows) if hive else (("", batch) for batch in rows)
         return Roller(encoder, spec.limits).events(segments)

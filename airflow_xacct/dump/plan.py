@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_xacct.delivery.payload import ObjectPlan
+from airflow_xacct.delivery.plan import Objects
+from airflow_xacct.delivery.request import Describe, StandIn
 from airflow_xacct.delivery.store import ObjectAttributes
 from airflow_xacct.exceptions import InvalidArgumentError
 
@@ -22,19 +23,27 @@ class DeliveryPlan:
     """What a task hands to the delivery.
 
     :param objects: full keys and their bytes. A sequence whose payloads are not open yet, or an iterable that makes
-        one object after the other.
+        one object after the other, or what makes one of the name of a version.
     :param manifest_key: full key of the manifest; ``None`` for none.
     :param attributes: what S3 stores beside the manifest, and, but for the content type, beside each object.
     :param root: the full prefix that the task named, or its exact key: what the delivery is called.
     :param signature: says what is delivered, as far as the keys do not.
+
+    The others are as in :meth:`~airflow_xacct.delivery.commit.DeliveryEngine.deliver`.
     """
 
-    objects: Iterable[ObjectPlan]
+    objects: Objects
     manifest_key: str | None
     attributes: ObjectAttributes
     root: str
     if_exists: IfExists
     signature: str = ""
+    tombstone: bool = True
+    whole: bool = False
+    success_key: str = ""
+    stand_in: StandIn | None = None
+    describe: Describe | None = None
+    versions: str = ""
 
 
 def text_mapping(given: Mapping[str, str] | None, where: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Reads ahead of whoever asks, in a thread of its own, as far as a number of bytes allows."""
+"""Reads ahead of whoever asks, in a thread of its own, as far as a number of bytes allows; or in no thread at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["ReadAhead", "ReadAheadStopped"]
+__all__ = ["ReadAhead", "ReadAheadStopped", "ReadInPlace"]
 
 T = TypeVar("T")
 
@@ -50,9 +50,13 @@ class ReadAhead(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> T:
+    def start(self) -> None:
+        """Begin to read before the first item is asked for."""
         if self._thread.ident is None and not self._stopped:
             self._thread.start()
+
+    def __next__(self) -> T:
+        self.start()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
             if self._stopped:
@@ -108,3 +112,35 @@ class ReadAhead(Generic[T]):
             self._peak_bytes = max(self._peak_bytes, self._held_bytes)
             self._changed.notify_all()
         return True
+
+
+class ReadInPlace(Generic[T]):
+    """As :class:`ReadAhead`, without a thread: each item is made when it is asked for, by whoever asks.
+
+    For what must not leave the thread of its owner: a person's own code, which a signal or a time-out has to reach.
+
+    :param items: closed by :meth:`join`.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self._iterator = iter(items)
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._stopped:
+            raise ReadAheadStopped
+        return next(self._iterator)
+
+    def stop(self) -> None:
+        """Hand nothing over any more."""
+        self._stopped = True
+
+    def join(self) -> None:
+        """Close what makes the items."""
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()

@@ -31,9 +31,13 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes of the object that began last."""
+    """Bytes of the object that began last.
+
+    :param rows: how many it holds so far.
+    """
 
     data: Data
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,9 @@ class _Writer:
                 yield from self.end()
         yield from self.begin()
         assert self._object is not None  # noqa: S101 - begun just now
+        self._object.rows += sum(held.rows for held in block)
         yield from self._chunk(self._object.encoder.add(block))
         self._object.blocks += 1
-        self._object.rows += sum(held.rows for held in block)
         if self.room_rows == 0:
             yield from self.end()
 
@@ -133,7 +137,7 @@ class _Writer:
         assert self._object is not None  # noqa: S101 - there is one for whoever has bytes
         if len(data):
             self._object.bytes += len(data)
-            yield Chunk(data)
+            yield Chunk(data, self._object.rows)
 
 
 class Roller:

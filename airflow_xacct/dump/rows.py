@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CHECKED_JSON", "RowSource", "TextBlock", "TextSource"]
+__all__ = ["CHECKED_JSON", "DATABASE_TYPE", "RowSource", "TextBlock", "TextSource"]
 
 CHECKED_JSON = {b"xacct:json": b"checked"}
 """Metadata of a text field whose server has checked that every value is JSON, so that it can stand in JSON as it is."""
+
+DATABASE_TYPE = b"database_type"
+"""Metadata of a field: the name of the column's type in the database, such as ``jsonb``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ class TextSource(Protocol):
     @property
     def columns(self) -> Sequence[str]:
         """The names of the columns, in their order."""
+        ...
+
+    @property
+    def database_types(self) -> Sequence[str]:
+        """What the database calls the type of each; empty where it does not tell."""
         ...
 
     def blocks(self) -> Iterator[TextBlock]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sqlite3
@@ -118,6 +119,21 @@ def test_parquet_partitions_read_as_a_dataset(worker: Scenario, dump: Dump, tmp_
     assert result["objects"] == 3
 
 
+def test_parquet_says_whose_rows_it_holds(worker: Scenario, dump: Dump) -> None:
+    """In the file's own metadata, for whoever has nothing but the file; a try's number is not among it."""
+    sql = "SELECT * FROM orders"
+    task = dump(key="orders.parquet", format="parquet", sql=sql)
+    task.run()
+    (body,) = landed(worker).values()
+    metadata = pyarrow.parquet.read_metadata(io.BytesIO(body)).metadata
+    assert {name.decode(): text.decode() for name, text in metadata.items() if name.startswith(b"xacct.")} == {
+        "xacct.dag_id": "nyc",
+        "xacct.query_sha256": hashlib.sha256(sql.encode()).hexdigest(),
+        "xacct.run_id": "manual__2013-01-01",
+        "xacct.task_id": "dump",
+    }
+
+
 def test_objects_roll_by_rows(worker: Scenario, dump: Dump) -> None:
     """Deterministic names, each object with its header."""
     result = dump(key="orders/", max_rows_per_object=3, compression="gzip").run()
@@ -167,17 +183,60 @@ def test_a_changed_query_is_delivered_anew(worker: Scenario, dump: Dump) -> None
     assert changed.run(try_number=2)["rows"] == 1
 
 
-def test_fewer_objects_than_before_need_a_delete(worker: Scenario, dump: Dump, database: Path) -> None:
-    """A stale part beside the new ones would be read with them: refused before anything changes."""
-    task = dump(key="orders/", max_rows_per_object=1)
+@pytest.mark.parametrize("allow_delete", [False, True])
+def test_fewer_objects_than_before_are_emptied(
+    worker: Scenario, dump: Dump, database: Path, allow_delete: bool
+) -> None:
+    """A stale part beside the new ones would be read with them. The role may not delete, whatever the task asks for."""
+    task = dump(key="orders/", max_rows_per_object=1, format="parquet", allow_delete=allow_delete)
     task.run()
-    before = landed(worker)
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM orders WHERE id > 2")
-    with pytest.raises(StaleObjectsError, match="part-00002"):
-        task.run(clear_number=1)
+    result = task.run(clear_number=1)
+    objects = landed(worker)
+    manifest = json.loads(objects["airflow/orders/_manifest.json"])
+    rows = {
+        key: pyarrow.parquet.read_table(io.BytesIO(body)).num_rows
+        for key, body in objects.items()
+        if key.endswith(".parquet")
+    }
+    assert list(rows.values()) == [1, 1, 0, 0]
+    assert (result["objects"], result["rows"], len(manifest["entries"])) == (2, 2, 2)
+    emptied = [f"s3://{worker.bucket}/{key}" for key, count in rows.items() if not count]
+    assert [one["url"] for one in manifest["xacct"]["emptied"]] == emptied
+    assert worker.box.open_multipart_uploads(worker.bucket) == []
+
+
+def test_another_compression_needs_a_delete(worker: Scenario, dump: Dump) -> None:
+    """An object whose name says another format cannot be emptied: refused before anything changes."""
+    task = dump(key="orders/")
+    task.run()
+    before = landed(worker)
+    packed = dump(key="orders/", compression="gzip")
+    packed.store = task.store
+    with pytest.raises(StaleObjectsError, match=r"part-00000\.csv"):
+        packed.run(clear_number=1)
     assert landed(worker) == before
     assert worker.box.open_multipart_uploads(worker.bucket) == []
+
+
+def test_a_versioned_dump_with_schema_and_marker(worker: Scenario, dump: Dump, database: Path) -> None:
+    """Each delivery has a folder; the session of the task may write there, at the manifest's key, and the marker's."""
+    task = dump(key="orders/", layout="versioned", schema_file=True, success_file=True, if_exists="error")
+    for clear_number in range(2):
+        result = task.run(clear_number=clear_number)
+        manifest = json.loads(landed(worker)["airflow/orders/_manifest.json"])
+        version = manifest["xacct"]["dump"]["version"]
+        assert result["uri"].endswith(f"airflow/orders/_versions/{version}/part-00000.csv")
+        assert landed(worker)["airflow/orders/_SUCCESS"] == b""
+        schema = json.loads(landed(worker)[f"airflow/orders/_versions/{version}/_schema.json"])
+        assert [column["name"] for column in schema["columns"]] == ["id", "name", "price", "month"]
+    assert len([key for key in landed(worker) if key.endswith("part-00000.csv")]) == 2
+    other = dump(key="orders/", layout="versioned", if_exists="error")
+    with pytest.raises(ObjectExistsError, match="the key of its manifest"):
+        other.run()
+    skipping = dump(key="orders/", layout="versioned", if_exists="skip")
+    assert (skipping.run()["objects"], skipping.run(try_number=2)["skipped"]) == (0, 1)
 
 
 def test_if_exists_error_refers_to_others(worker: Scenario, dump: Dump) -> None:
@@ -213,6 +272,12 @@ def test_a_lost_answer_changes_nothing(worker: Scenario, dump: Dump, operation: 
         ({"format": "xlsx"}, InvalidArgumentError),
         ({"format": "csv", "compression": "snappy"}, InvalidArgumentError),
         ({"key": "orders.csv", "max_rows_per_object": 2}, InvalidArgumentError),
+        ({"key": "orders.csv", "success_file": True}, InvalidArgumentError),
+        ({"key": "orders.csv", "layout": "versioned", "manifest": True}, InvalidArgumentError),
+        ({"layout": "versioned", "manifest": False}, InvalidArgumentError),
+        ({"layout": "elsewhere"}, InvalidArgumentError),
+        ({"if_exists": "skip", "manifest": False}, InvalidArgumentError),
+        ({"schema_file": "yes"}, InvalidArgumentError),
         ({"key": "../orders.csv"}, OutsideDestinationError),
         ({"if_exists": "maybe"}, InvalidArgumentError),
         ({"fast_path": "require"}, InvalidArgumentError),

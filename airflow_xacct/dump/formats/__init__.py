@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from airflow_xacct.dump.formats.options import CsvOptions, FormatOptions, JsonLinesOptions, ParquetOptions
-from airflow_xacct.dump.formats.spec import FormatSpec, ObjectEncoder, RowEncoder, check_choice, need_pyarrow
+from airflow_xacct.dump.formats.option_checks import check_choice
+from airflow_xacct.dump.formats.options import (
+    CsvOptions,
+    FormatOptions,
+    JsonLinesOptions,
+    ParquetOptions,
+    options_from,
+)
+from airflow_xacct.dump.formats.spec import EncoderSettings, FormatSpec, ObjectEncoder, RowEncoder, need_pyarrow
 
 __all__ = [
     "FORMATS",
     "CsvOptions",
+    "EncoderSettings",
     "FormatOptions",
     "FormatSpec",
     "JsonLinesOptions",
@@ -17,6 +25,7 @@ __all__ = [
     "check_choice",
     "format_spec",
     "need_pyarrow",
+    "options_from",
 ]
 
 _TEXT_COMPRESSIONS = ("none", "gzip", "zstd")

@@ -1,98 +1,133 @@
-"""CSV from Arrow batches: RFC 4180 but for line ends of one byte, written as PostgreSQL's COPY writes it.
+"""CSV from Arrow batches: RFC 4180 but for line ends of one byte, by default as PostgreSQL's COPY writes it.
 
 NULL is empty and never in quotes, an empty string is ``""``. Values are quoted where they hold a delimiter, a quote or
 a line end, and only there. Nested values are JSON. Floats are the shortest that read back the same; timestamps with
-zone are in UTC; binary is ``\\x`` and hexadecimal digits; durations are ISO 8601.
+zone are in UTC; binary is ``\\x`` and hexadecimal digits; durations are ISO 8601. Much of it can be chosen
+(:class:`~airflow_xacct.dump.formats.csv_options.CsvOptions`).
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from airflow_xacct.dump.arrow_constants import bytes_like, constant
+from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.dump.formats.columns import unknown_type
+from airflow_xacct.dump.formats.csv_fields import csv_header
+from airflow_xacct.dump.formats.csv_options import CsvOptions
+from airflow_xacct.dump.formats.csv_quoting import fields_of
 from airflow_xacct.dump.formats.json_values import has_json, is_nested, json_text
-from airflow_xacct.dump.formats.options import CsvOptions, FormatOptions
-from airflow_xacct.dump.formats.scalar_text import CSV_DIALECT, TEXT, has_scalar_text, joined, scalar_text
-from airflow_xacct.dump.formats.text import csv_header
-from airflow_xacct.dump.formats.text_rows import RowTextEncoder, special_bytes
+from airflow_xacct.dump.formats.options import JsonLinesOptions
+from airflow_xacct.dump.formats.scalar_text import (
+    CSV_DIALECT,
+    JSON_DIALECT,
+    TEXT,
+    Dialect,
+    has_scalar_text,
+    scalar_text,
+)
+from airflow_xacct.dump.formats.spec import EncoderSettings
+from airflow_xacct.dump.formats.text_rows import RowTextEncoder
+from airflow_xacct.exceptions import SourceError
 
 __all__ = ["CsvEncoder", "make_encoder"]
 
 T = pa.types
 
+_NESTED = JsonLinesOptions(non_finite="text")
+
 
 class CsvEncoder(RowTextEncoder):
     """CSV of rows of one schema.
 
-    :raises InvalidArgumentError: a column whose type CSV cannot hold.
+    :raises InvalidArgumentError: a column whose type CSV cannot hold, or whose name these options cannot write.
     """
 
     def __init__(self, schema: pa.Schema, options: CsvOptions, compression: str, level: int | None) -> None:
-        super().__init__(csv_header(schema.names, options), compression, level)
+        super().__init__(schema, csv_header(schema.names, options), compression, level)
         for field in schema:
             if not (has_scalar_text(field.type) or has_json(field.type)):
                 raise unknown_type(field, "CSV")
         self._options = options
-        self._alone = len(schema) == 1
-        self._special = (options.delimiter + '"\r\n').encode()
-        self._special_class = f'[{re.escape(options.delimiter)}"\r\n]'
+        self._fields = fields_of(options, alone=len(schema) == 1)
+        self._dialect = _dialect(options)
+        # \x has a backslash, and base64 may begin with +
+        self._binary_is_text = options.escape_char is not None or options.formulas != "keep"
 
     def lines(self, batch: pa.RecordBatch, /) -> pa.Array:
         """One line for each row."""
         fields = [self._field(field, column) for field, column in zip(batch.schema, batch.columns, strict=True)]
-        null = self._options.null_text
+        options = self._options
+        null = options.null_text
         # a last field with its line end takes one join less than a line end behind each line
-        fields[-1] = pc.binary_join_element_wise(fields[-1], "\n", "", null_handling="replace", null_replacement=null)
-        return pc.binary_join_element_wise(
-            *fields, self._options.delimiter, null_handling="replace", null_replacement=null
-        )
+        end, delimiter = constant(options.line_terminator), constant(options.delimiter)
+        fields[-1] = texts.join(fields[-1], end, constant(""), null_handling="replace", null_replacement=null)
+        lines = texts.join(*fields, delimiter, null_handling="replace", null_replacement=null)
+        return lines if options.codec == "utf-8" else self._encoded(lines, batch)
 
     def _field(self, field: pa.Field, column: pa.Array) -> pa.Array:
         """A column as it stands in the file, NULL as NULL."""
-        kind = field.type
+        kind, fields = field.type, self._fields
         if T.is_boolean(kind):
-            true, false = self._options.boolean_texts
-            return self._null_alike(pc.if_else(column, true, false))
+            true, false = map(constant, self._options.boolean_texts)
+            return fields.plain(texts.if_else(column, true, false), field.name, numeric=False)
         if has_scalar_text(kind):
-            text = scalar_text(column, CSV_DIALECT, field.name)
+            text = scalar_text(column, self._dialect, field.name)
         elif isinstance(kind, pa.JsonType):
-            text = column.storage.cast(TEXT)
+            text = texts.cast(column.storage, TEXT)
         else:
-            text = json_text(column, field.name, non_finite="text")
-        if T.is_string(kind) or T.is_large_string(kind) or is_nested(kind):
-            return self._quoted(text)
-        return self._null_alike(text)
+            text = json_text(column, field.name, _NESTED)
+        if T.is_string(kind) or T.is_large_string(kind):
+            return fields.text(fields.safe(text, field.name), field.name)
+        if is_nested(kind):
+            return fields.text(text, field.name)  # JSON begins with no formula
+        if self._binary_is_text and _is_binary(kind):
+            return fields.text(fields.safe(text, field.name), field.name)
+        return fields.plain(text, field.name, numeric=_is_numeric(kind))
 
-    def _quoted(self, text: pa.Array) -> pa.Array:
-        """Quotes around the values that need them."""
-        alike = pc.equal(text, self._options.null_text)
-        if self._alone:
-            alike = pc.or_(alike, pc.equal(text, "\\."))
-        found = special_bytes(text, self._special)
-        if found:
-            alike = pc.or_(alike, pc.match_substring_regex(text, self._special_class))
-        if not pc.any(alike, min_count=0).as_py():
-            return text
-        inner = pc.replace_substring(text, '"', '""') if ord('"') in found else text
-        return pc.if_else(alike, joined('"', inner, '"'), text)
+    def _encoded(self, lines: pa.Array, batch: pa.RecordBatch) -> pa.Array:
+        codec, errors = self._options.codec, "replace" if self._options.encoding_errors == "replace" else "strict"
+        try:
+            made = [line.encode(codec, errors) for line in lines.to_pylist()]
+        except UnicodeEncodeError:
+            raise self._no_such_character(batch) from None
+        return bytes_like(made, lines, pa.binary())
 
-    def _null_alike(self, text: pa.Array) -> pa.Array:
-        """Quotes around values that look like NULL; a number or date is never empty."""
-        if not self._options.null_text:
-            return text
-        return pc.if_else(pc.equal(text, self._options.null_text), joined('"', text, '"'), text)
+    def _no_such_character(self, batch: pa.RecordBatch) -> SourceError:
+        """Row after row once more, to tell which column it was."""
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            for text in self._field(field, column).to_pylist():
+                try:
+                    (text or "").encode(self._options.codec)
+                except UnicodeEncodeError as error:
+                    char = error.object[error.start]
+                    return SourceError(
+                        f"the column {field.name!r} holds {char!r} (U+{ord(char):04X}), which "
+                        f"{self._options.encoding} does not have",
+                        where="encoding",
+                        remedy="Choose another encoding, such as 'utf-8', or encoding_errors='replace'.",
+                    )
+        raise AssertionError("every field can be encoded, and a line cannot")
 
 
-def make_encoder(
-    schema: pa.Schema,
-    options: FormatOptions,
-    compression: str,
-    level: int | None,
-    max_object_bytes: int | None,  # noqa: ARG001 - blocks of text are small anyway
-) -> CsvEncoder:
+def _dialect(options: CsvOptions) -> Dialect:
+    made = CSV_DIALECT
+    if options.timestamps == "iso":
+        made = replace(made, date_time_separator=JSON_DIALECT.date_time_separator, utc=JSON_DIALECT.utc)
+    return replace(made, binary=JSON_DIALECT.binary) if options.binary == "base64" else made
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(T.is_integer(kind) or T.is_floating(kind) or T.is_decimal(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(T.is_binary(kind) or T.is_large_binary(kind) or T.is_fixed_size_binary(kind))
+
+
+def make_encoder(schema: pa.Schema, settings: EncoderSettings) -> CsvEncoder:
     """See :meth:`~airflow_xacct.dump.formats.spec.FormatSpec.encoder`."""
-    assert isinstance(options, CsvOptions)  # noqa: S101 - the spec names the type
-    return CsvEncoder(schema, options, compression, level)
+    assert isinstance(settings.options, CsvOptions)  # noqa: S101 - the spec names the type
+    return CsvEncoder(schema, settings.options, settings.compression, settings.level)

@@ -1,19 +1,23 @@
 """JSON Lines from Arrow batches: one object for each row, in UTF-8, with a line end of one byte.
 
-Every column is in every row, NULL as ``null``. See :mod:`airflow_xacct.dump.formats.json_values` for the values.
+The keys of an object stand in the order of the columns. Every column is in every row, NULL as ``null``, unless NULL is
+to be left out. See :mod:`airflow_xacct.dump.formats.json_values` for the values.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from airflow_xacct.dump.arrow_constants import constant
+from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.dump.formats.columns import unknown_type
 from airflow_xacct.dump.formats.json_values import bare_json, has_json
-from airflow_xacct.dump.formats.options import FormatOptions, JsonLinesOptions
+from airflow_xacct.dump.formats.options import JsonLinesOptions
 from airflow_xacct.dump.formats.scalar_text import joined
+from airflow_xacct.dump.formats.spec import EncoderSettings
 from airflow_xacct.dump.formats.text_rows import RowTextEncoder
 
 __all__ = ["JsonLinesEncoder", "make_encoder"]
@@ -26,36 +30,48 @@ class JsonLinesEncoder(RowTextEncoder):
     """
 
     def __init__(self, schema: pa.Schema, options: JsonLinesOptions, compression: str, level: int | None) -> None:
-        super().__init__(b"", compression, level)
+        super().__init__(schema, b"", compression, level)
         for field in schema:
             if not has_json(field.type):
                 raise unknown_type(field, "JSON Lines")
-        self._non_finite = options.non_finite
+        self._options = options
         self._names = [json.dumps(name, ensure_ascii=False) for name in schema.names]
 
     def lines(self, batch: pa.RecordBatch, /) -> pa.Array:
         """One line for each row."""
-        parts: list[pa.Array | str] = []
-        constant = "{"
+        columns = self._columns(batch)
+        return _without_nulls(columns) if self._options.nulls == "omit" else _with_nulls(columns)
+
+    def _columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
         for name, field, column in zip(self._names, batch.schema, batch.columns, strict=True):
-            text, quoted = bare_json(column, field.name, self._non_finite)
-            quote = '"' if quoted else ""
-            if quote and text.null_count:
-                # null has no quotes, so they cannot stand in the text between the columns
-                text, quote = joined('"', text, '"'), ""
-            parts += [f"{constant}{name}:{quote}", text]
-            constant = f"{quote},"
-        parts.append(constant.removesuffix(",") + "}\n")
-        return pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="null")
+            text, quoted = bare_json(column, field.name, self._options)
+            yield name, text, '"' if quoted else ""
 
 
-def make_encoder(
-    schema: pa.Schema,
-    options: FormatOptions,
-    compression: str,
-    level: int | None,
-    max_object_bytes: int | None,  # noqa: ARG001 - blocks of text are small anyway
-) -> JsonLinesEncoder:
+_Column = tuple[str, pa.Array, str]
+"""The name as JSON, the values, and the quote around each of them."""
+
+
+def _with_nulls(columns: Iterator[_Column]) -> pa.Array:
+    parts: list[pa.Array | pa.Scalar] = []
+    between = "{"
+    for name, text, quote in columns:
+        if quote and text.null_count:
+            # null has no quotes, so they cannot stand in the text between the columns
+            text, quote = joined('"', text, '"'), ""  # noqa: PLW2901
+        parts += [constant(f"{between}{name}:{quote}"), text]
+        between = f"{quote},"
+    parts += [constant(between.removesuffix(",") + "}\n"), constant("")]
+    return texts.join(*parts, null_handling="replace", null_replacement="null")
+
+
+def _without_nulls(columns: Iterator[_Column]) -> pa.Array:
+    members = [joined(f",{name}:{quote}", text, quote) for name, text, quote in columns]
+    inside = texts.join(*members, constant(""), null_handling="replace", null_replacement="")
+    return joined("{", texts.utf8_slice_codeunits(inside, 1), "}\n")
+
+
+def make_encoder(schema: pa.Schema, settings: EncoderSettings) -> JsonLinesEncoder:
     """See :meth:`~airflow_xacct.dump.formats.spec.FormatSpec.encoder`."""
-    assert isinstance(options, JsonLinesOptions)  # noqa: S101 - the spec names the type
-    return JsonLinesEncoder(schema, options, compression, level)
+    assert isinstance(settings.options, JsonLinesOptions)  # noqa: S101 - the spec names the type
+    return JsonLinesEncoder(schema, settings.options, settings.compression, settings.level)

@@ -8,27 +8,34 @@ seconds), with zone as instants in UTC. A duration is a 64-bit integer of its un
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_xacct.dump.blocks import Data, Slice
-from airflow_xacct.dump.formats.columns import unknown_type
-from airflow_xacct.dump.formats.compressors import check_level
-from airflow_xacct.dump.formats.options import FormatOptions, ParquetOptions
+from airflow_xacct.dump.compression import check_level
+from airflow_xacct.dump.formats.options import OUR_METADATA, ParquetOptions
+from airflow_xacct.dump.formats.parquet_columns import (
+    ColumnPlan,
+    bloom_filter_bytes,
+    cast_batch,
+    dictionary_columns,
+    is_sorted,
+    with_timestamp_unit,
+)
+from airflow_xacct.dump.formats.spec import EncoderSettings
 from airflow_xacct.exceptions import SourceError
 
 __all__ = ["ArrowRows", "ParquetEncoder", "ParquetObject", "make_encoder"]
 
 T = pa.types
 
-SAMPLE_ROWS = 16_384
-FEW_VALUES = 8
-"""A column gets a dictionary when each of its values comes this often in the first rows."""
-
 FOOTER_BYTES = 1024
 """What one column of one row group takes in the footer, unless its least and greatest values are long."""
+
+_PAGE_INDEX_BYTES = 2048
+"""Likewise for its pages, of which a row group of the usual size has seven."""
 
 _LEAST_WIDTH = 4  # Parquet's smallest plain integer
 _GROUPS_PER_OBJECT = 4
@@ -100,13 +107,26 @@ class _Sink:
 
 
 class ParquetObject:
-    """One file. See :class:`~airflow_xacct.dump.formats.spec.ObjectEncoder`."""
+    """One file. See :class:`~airflow_xacct.dump.formats.spec.ObjectEncoder`.
 
-    def __init__(self, schema: pa.Schema, options: ParquetOptions, compression: str, level: int | None) -> None:
+    :param metadata: key-value metadata of the file.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        plan: ColumnPlan,
+        options: ParquetOptions,
+        compression: str,
+        level: int | None,
+        metadata: dict[str, str],
+    ) -> None:
         self._schema = schema
+        self._plan = plan
         self._options = options
         self._compression = compression
         self._level = level
+        self._metadata = metadata
         self._sink = _Sink()
         self._writer: pq.ParquetWriter | None = None
 
@@ -115,11 +135,22 @@ class ParquetObject:
         return b""
 
     def add(self, block: Sequence[Slice[ArrowRows]], /) -> Data:
-        """The rows of a block, as one row group."""
+        """The rows of a block, as one row group.
+
+        :raises SourceError: Parquet cannot hold them, or they are not sorted as was said.
+        """
         batches = [held.piece.batch.slice(held.start, held.rows) for held in block]
         table = pa.Table.from_batches(batches, self._schema)
+        sorted_by = self._options.sorted_by
+        if sorted_by and not is_sorted(table, sorted_by):
+            raise SourceError(
+                f"the rows are not sorted by {', '.join(map(repr, sorted_by))}",
+                where="sorted_by",
+                remedy="They must ascend without NULL, text byte by byte: correct ORDER BY, or leave sorted_by out.",
+            )
         if self._writer is None:
-            self._writer = self._open(dictionary_columns(table))
+            named = self._plan.dictionaries
+            self._writer = self._open(dictionary_columns(table) if named is None else named)
         try:
             self._writer.write_table(table, row_group_size=table.num_rows)
         except pa.ArrowException as error:
@@ -132,86 +163,95 @@ class ParquetObject:
     def finish(self) -> Data:
         """The footer."""
         if self._writer is None:
-            self._writer = self._open([])
+            self._writer = self._open(self._plan.dictionaries or [])
         self._writer.close()
         return self._sink.taken()
 
     def _open(self, dictionaries: list[str]) -> pq.ParquetWriter:
-        return pq.ParquetWriter(
+        options = self._options
+        writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
             compression=self._compression,
             compression_level=self._level,
             use_dictionary=dictionaries,
-            write_statistics=self._options.statistics,
+            write_statistics=self._plan.statistics,
+            write_page_index=options.page_index,
+            write_page_checksum=options.page_checksums,
+            data_page_version=options.data_page_version,
+            data_page_size=options.data_page_bytes,
+            sorting_columns=_sorting(self._schema, options.sorted_by),
             version="2.6",
+            **self._bloom_filters(),
         )
+        if self._metadata:
+            writer.add_key_value_metadata(self._metadata)
+        return writer
+
+    def _bloom_filters(self) -> dict[str, Any]:
+        """An argument that older releases do not have, so only where it is needed."""
+        if not self._plan.bloom_filters:
+            return {}
+        chosen = {
+            "ndv": self._options.bloom_filter_values or self._options.row_group_rows,
+            "fpp": self._options.bloom_filter_false_positives,
+        }
+        return {"bloom_filter_options": dict.fromkeys(self._plan.bloom_filters, chosen)}
 
 
-def dictionary_columns(table: pa.Table) -> list[str]:
-    """The columns that a dictionary makes smaller, as far as the first rows show."""
-    sample = table.slice(0, SAMPLE_ROWS)
-    return [
-        field.name
-        for field, column in zip(sample.schema, sample.columns, strict=True)
-        if _countable(field.type) and pc.count_distinct(column, mode="all").as_py() * FEW_VALUES <= len(column)
-    ]
-
-
-def _countable(kind: pa.DataType) -> bool:
-    """Whether values of a type may have a dictionary: not bits, and nothing that is more than one column."""
-    return not (T.is_boolean(kind) or T.is_nested(kind) or T.is_null(kind) or isinstance(kind, pa.BaseExtensionType))
+def _sorting(schema: pa.Schema, names: Sequence[str]) -> list[pq.SortingColumn] | None:
+    return list(pq.SortingColumn.from_ordering(schema, list(names))) if names else None
 
 
 class ParquetEncoder:
     """Parquet of rows of one schema. See :class:`~airflow_xacct.dump.formats.spec.RowEncoder`.
 
-    :raises InvalidArgumentError: a column whose type Parquet cannot hold, or a level out of range.
+    :raises InvalidArgumentError: a column whose type Parquet cannot hold, options that name no column, or a level out
+        of range.
     """
 
-    def __init__(
-        self,
-        schema: pa.Schema,
-        options: ParquetOptions,
-        compression: str,
-        level: int | None,
-        max_object_bytes: int | None,
-    ) -> None:
-        for field in schema:
-            try:
-                pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
-            except (pa.ArrowException, OSError) as error:
-                raise unknown_type(field, "Parquet") from error
-        self._schema = schema
+    def __init__(self, schema: pa.Schema, options: ParquetOptions, settings: EncoderSettings) -> None:
+        self.schema = with_timestamp_unit(schema, options.timestamp_unit)
+        self._same_types = self.schema.equals(schema)
+        self._plan = ColumnPlan.of(self.schema, options)
+        self.parquet_types: Sequence[str] | None = self._plan.types
         self._options = options
-        self._compression = compression
-        level = check_level(compression, level)
-        self._level = 1 if level is None and compression in ("zstd", "gzip") else level
+        self._compression = settings.compression
+        level = check_level(settings.compression, settings.level, otherwise="the fastest")
+        self._level = 1 if level is None and settings.compression in ("zstd", "gzip") else level
+        ours = {OUR_METADATA + name: text for name, text in sorted(settings.provenance.items())}
+        self._metadata = {**ours, **(options.metadata or {})}
         self.block_rows: int | None = options.row_group_rows
         self.block_bytes = options.row_group_bytes
-        if max_object_bytes is not None:
-            self.block_bytes = max(1, min(self.block_bytes, max_object_bytes // _GROUPS_PER_OBJECT))
+        if settings.max_object_bytes is not None:
+            self.block_bytes = max(1, min(self.block_bytes, settings.max_object_bytes // _GROUPS_PER_OBJECT))
 
     def pieces(self, batch: pa.RecordBatch, /) -> Iterator[ArrowRows]:
-        """The batch as it is."""
+        """The batch as it is, or with its timestamps in the unit that was asked for."""
+        if not self._same_types:
+            batch = cast_batch(batch, self.schema, truncate=self._options.truncate_timestamps)
         yield ArrowRows(batch)
 
     def open(self) -> ParquetObject:
         """Begin a file."""
-        return ParquetObject(self._schema, self._options, self._compression, self._level)
+        return ParquetObject(
+            self.schema, self._plan, self._options, self._compression, self._level, dict(self._metadata)
+        )
 
     def bound_bytes(self, size_bytes: int, blocks: int, /) -> int:
-        """The plain encoding, and what the footer says of all row groups."""
-        return size_bytes + FOOTER_BYTES * len(self._schema) * (blocks + 1)
+        """The plain encoding, and what the end of the file says of all row groups."""
+        options = self._options
+        column = FOOTER_BYTES + (_PAGE_INDEX_BYTES if options.page_index else 0)
+        group = column * len(self.schema)
+        if self._plan.bloom_filters:
+            values = options.bloom_filter_values or options.row_group_rows
+            one = bloom_filter_bytes(values, options.bloom_filter_false_positives)
+            group += one * len(self._plan.bloom_filters)
+        metadata = sum(len(text) * 4 for item in self._metadata.items() for text in item)
+        return size_bytes + group * (blocks + 1) + metadata
 
 
-def make_encoder(
-    schema: pa.Schema,
-    options: FormatOptions,
-    compression: str,
-    level: int | None,
-    max_object_bytes: int | None,
-) -> ParquetEncoder:
+def make_encoder(schema: pa.Schema, settings: EncoderSettings) -> ParquetEncoder:
     """See :meth:`~airflow_xacct.dump.formats.spec.FormatSpec.encoder`."""
-    assert isinstance(options, ParquetOptions)  # noqa: S101 - the spec names the type
-    return ParquetEncoder(schema, options, compression, level, max_object_bytes)
+    assert isinstance(settings.options, ParquetOptions)  # noqa: S101 - the spec names the type
+    return ParquetEncoder(schema, settings.options, settings)

@@ -6,18 +6,22 @@ What CSV and JSON write differently about the same value is a :class:`Dialect`.
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_xacct.dump.arrow_constants import bytes_like, constant
+from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.exceptions import SourceError
 
 __all__ = ["CSV_DIALECT", "JSON_DIALECT", "Dialect", "has_scalar_text", "joined", "scalar_text"]
 
 T = pa.types
 TEXT = pa.string()
+_NOTHING = constant("")
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days since 1970
 _DAY = 86_400
@@ -39,26 +43,26 @@ class Dialect:
 
     date_time_separator: str
     utc: str
-    binary: Callable[[bytes], str]
+    binary: Callable[[bytes], bytes]
 
 
-def _hex(value: bytes) -> str:
-    return "\\x" + value.hex()
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+def _hex(value: bytes) -> bytes:
+    return b"\\x" + binascii.hexlify(value)
 
 
 CSV_DIALECT = Dialect(date_time_separator=" ", utc="+00", binary=_hex)
 """As PostgreSQL writes CSV, so that a file does not depend on who wrote it."""
 
-JSON_DIALECT = Dialect(date_time_separator="T", utc="+00:00", binary=_base64)
+JSON_DIALECT = Dialect(date_time_separator="T", utc="+00:00", binary=base64.b64encode)
 
 
 def joined(*parts: pa.Array | str) -> pa.Array:
     """The parts of each row behind one another; NULL where one of them is."""
-    return pc.binary_join_element_wise(*parts, "")
+    return texts.join(*map(_constant, parts), _NOTHING)
+
+
+def _constant(part: pa.Array | str) -> pa.Array | pa.Scalar:
+    return constant(part) if isinstance(part, str) else part
 
 
 def has_scalar_text(kind: pa.DataType) -> bool:
@@ -80,33 +84,33 @@ def scalar_text(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
 
 
 def _cast(array: pa.Array, *_: object) -> pa.Array:
-    return array.cast(TEXT)
+    return texts.cast(array, TEXT)
 
 
 def _float(array: pa.Array, *_: object) -> pa.Array:
     """Shortest digits that read back the same; NaN and infinity in PostgreSQL's words."""
-    text = array.cast(TEXT)
+    text = texts.cast(array, TEXT)
     if pc.all(pc.is_finite(array), min_count=0).as_py():
         return text
     for arrow, postgres in (("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")):
-        text = pc.if_else(pc.equal(text, arrow), postgres, text)
+        text = texts.if_else(pc.equal(text, constant(arrow)), constant(postgres), text)
     return text
 
 
 def _decimal(array: pa.Array, *_: object) -> pa.Array:
     kind = array.type
     if kind.scale < 0:
-        return array.cast(pa.decimal256(kind.precision - kind.scale, 0)).cast(TEXT)
+        return texts.cast(array.cast(pa.decimal256(kind.precision - kind.scale, 0)), TEXT)
     if kind.scale <= _PLAIN_SCALE:
-        return array.cast(TEXT)
+        return texts.cast(array, TEXT)
     unscaled = type(array).from_buffers(
         _DECIMALS[kind.bit_width](kind.precision, 0), len(array), array.buffers(), offset=array.offset
     )
-    digits = unscaled.cast(TEXT)
-    sign = pc.if_else(pc.starts_with(digits, "-"), "-", "")
-    digits = pc.ascii_lpad(pc.ascii_ltrim(digits, "-"), kind.scale + 1, "0")
-    whole = pc.utf8_slice_codeunits(digits, 0, -kind.scale)
-    return joined(sign, whole, ".", pc.utf8_slice_codeunits(digits, -kind.scale))
+    digits = texts.cast(unscaled, TEXT)
+    sign = texts.if_else(pc.starts_with(digits, "-"), constant("-"), _NOTHING)
+    digits = texts.ascii_lpad(texts.ascii_ltrim(digits, "-"), kind.scale + 1, "0")
+    whole = texts.utf8_slice_codeunits(digits, 0, -kind.scale)
+    return joined(sign, whole, ".", texts.utf8_slice_codeunits(digits, -kind.scale))
 
 
 _DECIMALS = {32: pa.decimal32, 64: pa.decimal64, 128: pa.decimal128, 256: pa.decimal256}
@@ -114,12 +118,12 @@ _DECIMALS = {32: pa.decimal32, 64: pa.decimal64, 128: pa.decimal128, 256: pa.dec
 
 def _trimmed(text: pa.Array) -> pa.Array:
     """Fractions without their trailing zeros; every value has a fraction."""
-    return pc.ascii_rtrim(pc.ascii_rtrim(text, "0"), ".")
+    return texts.ascii_rtrim(texts.ascii_rtrim(text, "0"), ".")
 
 
 def _date(array: pa.Array, _: Dialect, column: str) -> pa.Array:
     _check_years(array.view(pa.int32()), 1, column, array.type)
-    return array.cast(TEXT)
+    return texts.cast(array, TEXT)
 
 
 def _timestamp(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
@@ -128,11 +132,11 @@ def _timestamp(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
     _check_years(ticks, _UNITS[kind.unit] * _DAY, column, kind)
     local = ticks.view(pa.timestamp(kind.unit))
     try:
-        text = local.cast(pa.timestamp("s")).cast(TEXT)
+        text = texts.cast(local.cast(pa.timestamp("s")), TEXT)
     except pa.ArrowInvalid:  # it has fractions of a second
-        text = _trimmed(local.cast(TEXT))
+        text = _trimmed(texts.cast(local, TEXT))
     if dialect.date_time_separator != " ":
-        text = pc.replace_substring(text, " ", dialect.date_time_separator)
+        text = texts.replace_substring(text, " ", dialect.date_time_separator)
     return text if kind.tz is None else joined(text, dialect.utc)
 
 
@@ -148,7 +152,7 @@ def _check_years(ticks: pa.Array, per_day: int, column: str, kind: pa.DataType) 
 
 
 def _time(array: pa.Array, *_: object) -> pa.Array:
-    text = array.cast(TEXT)
+    text = texts.cast(array, TEXT)
     return text if array.type.unit == "s" else _trimmed(text)
 
 
@@ -165,7 +169,8 @@ def _duration(array: pa.Array, *_: object) -> pa.Array:
 
 def _interval(array: pa.Array, *_: object) -> pa.Array:
     """ISO 8601, such as ``P1M2DT3.5S``; months, days and nanoseconds do not become one another."""
-    return pa.array([None if value is None else _iso_interval(*value) for value in array.to_pylist()], TEXT)
+    made = [b"" if value is None else _iso_interval(*value).encode() for value in array.to_pylist()]
+    return bytes_like(made, array, TEXT)
 
 
 def _iso_interval(months: int, days: int, nanoseconds: int) -> str:
@@ -178,15 +183,17 @@ def _iso_interval(months: int, days: int, nanoseconds: int) -> str:
 
 
 def _binary(array: pa.Array, dialect: Dialect, _: str) -> pa.Array:
-    return pa.array([None if value is None else dialect.binary(value) for value in array.to_pylist()], TEXT)
+    made = [b"" if value is None else dialect.binary(value) for value in array.to_pylist()]
+    return bytes_like(made, array, TEXT)
 
 
 def _uuid(array: pa.Array) -> pa.Array:
     made = []
     for value in array.to_pylist():
         digits = value.hex() if value is not None else ""
-        made.append("-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])) if digits else None)
-    return pa.array(made, TEXT)
+        parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+        made.append("-".join(parts).encode() if digits else b"")
+    return bytes_like(made, array, TEXT)
 
 
 def _is_text(kind: pa.DataType) -> bool:

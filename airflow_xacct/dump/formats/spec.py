@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_xacct.dump.blocks import Data, Piece, Slice
-from airflow_xacct.dump.formats.options import FormatOptions
-from airflow_xacct.exceptions import InvalidArgumentError, MissingDependencyError
+from airflow_xacct.dump.formats.options import FormatOptions, options_from
+from airflow_xacct.exceptions import MissingDependencyError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FormatSpec", "ObjectEncoder", "RowEncoder", "check_choice", "need_pyarrow"]
+__all__ = ["EncoderSettings", "FormatSpec", "ObjectEncoder", "RowEncoder", "need_pyarrow"]
 
 
 class ObjectEncoder(Protocol):
@@ -38,10 +38,14 @@ class RowEncoder(Protocol):
 
     :ivar block_bytes: the size of the blocks that its objects take best.
     :ivar block_rows: the most rows they should have; ``None`` for any number.
+    :ivar schema: of the rows as they are written.
+    :ivar parquet_types: what each column is called in Parquet; ``None`` in other formats.
     """
 
     block_bytes: int
     block_rows: int | None
+    schema: pa.Schema
+    parquet_types: Sequence[str] | None
 
     def pieces(self, batch: pa.RecordBatch, /) -> Iterator[Piece]:
         """The rows of a batch, in an order and a form in which they can be cut anywhere.
@@ -60,6 +64,22 @@ class RowEncoder(Protocol):
         :param blocks: how many the object has.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSettings:
+    """What an encoder is made with; each format looks at what concerns it.
+
+    :param level: of the compression; ``None`` for its fastest that still pays.
+    :param max_object_bytes: objects roll at this size, so that blocks should be a good deal smaller.
+    :param provenance: where the rows come from, for formats that have a place for it.
+    """
+
+    options: FormatOptions
+    compression: str = "none"
+    level: int | None = None
+    max_object_bytes: int | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,57 +102,67 @@ class FormatSpec:
     options_type: type[FormatOptions]
     module: str
 
+    def options(self, given: FormatOptions | Mapping[str, Any] | None) -> FormatOptions:
+        """The options that were given: an instance, a dictionary of some, or nothing for the defaults.
+
+        :raises InvalidArgumentError: they are not of this format, or cannot be used.
+        :raises MissingDependencyError: pyarrow is older than one of them needs.
+        """
+        made = options_from(given, self.options_type)
+        if made.newest_need is not None:
+            need_pyarrow(*made.newest_need)
+        return made
+
     def encoder(
         self,
         schema: pa.Schema,
         *,
         compression: str = "none",
         level: int | None = None,
-        options: FormatOptions | None = None,
+        options: FormatOptions | Mapping[str, Any] | None = None,
         max_object_bytes: int | None = None,
+        provenance: Mapping[str, str] | None = None,
     ) -> RowEncoder:
         """The encoder for rows of a schema.
 
         :param compression: one of :attr:`compressions`.
-        :param level: of the compression; ``None`` for its fastest that still pays.
         :param options: ``None`` for the defaults.
-        :param max_object_bytes: objects roll at this size, so that blocks should be a good deal smaller.
-        :raises InvalidArgumentError: a column whose type the format cannot hold, or a level out of range.
+        :raises InvalidArgumentError: a column whose type the format cannot hold, an option that names no column, or a
+            level out of range.
         :raises MissingDependencyError: pyarrow is not installed.
+
+        The other parameters are those of :class:`EncoderSettings`.
         """
         need_pyarrow(f"the format {self.name!r}")
-        module = importlib.import_module(self.module)
-        chosen = options if options is not None else self.options_type()
-        encoder: RowEncoder = module.make_encoder(schema, chosen, compression, level, max_object_bytes)
+        settings = EncoderSettings(
+            options=self.options(options),
+            compression=compression,
+            level=level,
+            max_object_bytes=max_object_bytes,
+            provenance=provenance or {},
+        )
+        encoder: RowEncoder = importlib.import_module(self.module).make_encoder(schema, settings)
         return encoder
 
 
-def check_choice(value: object, known: Iterable[str], where: str) -> str:
-    """The value, if it is one of those that are known.
-
-    :raises InvalidArgumentError: it is not.
-    """
-    names = list(known)
-    if not isinstance(value, str) or value not in names:
-        raise InvalidArgumentError(
-            f"{value!r} is not known here",
-            where=where,
-            remedy=f"Use one of {', '.join(repr(name) for name in names)}.",
-        )
-    return value
-
-
-def need_pyarrow(what: str) -> None:
+def need_pyarrow(what: str, least: int = 0) -> None:
     """See to it that pyarrow can be imported.
 
     :param what: what needs it.
-    :raises MissingDependencyError: it is not installed.
+    :param least: the first major version that can do it.
+    :raises MissingDependencyError: it is not installed, or an older one.
     """
     try:
-        importlib.import_module("pyarrow")
+        pyarrow = importlib.import_module("pyarrow")
     except ImportError as error:
         raise MissingDependencyError(
             f"{what} needs pyarrow, which is not installed",
             where="pyarrow",
             remedy="Install it with: pip install 'airflow-provider-xacct[sql]'",
         ) from error
+    if int(pyarrow.__version__.partition(".")[0]) < least:
+        raise MissingDependencyError(
+            f"{what} need pyarrow {least} or later, and {pyarrow.__version__} is installed",
+            where="pyarrow",
+            remedy=f"Install it with: pip install 'pyarrow>={least}', or do without.",
+        )

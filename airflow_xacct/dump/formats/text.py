@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_xacct.dump.blocks import Data, Slice
 from airflow_xacct.dump.formats.compressors import HELD_BACK_BYTES, Compressor, compressor_maker
-from airflow_xacct.dump.formats.options import CsvOptions
 
-__all__ = ["TextEncoder", "TextObject", "TextPiece", "WholeText", "csv_field", "csv_header"]
+__all__ = ["TextEncoder", "TextObject", "TextPiece", "WholeText"]
 
 BLOCK_BYTES = 1024 * 1024
 """How much text goes into a compressor at once, and between two chances to roll."""
@@ -95,23 +94,3 @@ class TextEncoder:
         if self._new_compressor is None:
             return size_bytes
         return size_bytes + size_bytes // 8 + HELD_BACK_BYTES
-
-
-def csv_field(text: str, options: CsvOptions, *, alone: bool = False) -> str:
-    """One value, in quotes where a reader would otherwise take it for something else, as PostgreSQL does.
-
-    :param alone: it is the only field of its row, where ``\\.`` would end the file for PostgreSQL.
-    """
-    special = {options.delimiter, '"', "\r", "\n"}
-    if text == options.null_text or special & set(text) or (alone and text == "\\."):
-        return '"' + text.replace('"', '""') + '"'
-    return text
-
-
-def csv_header(names: Iterable[str], options: CsvOptions) -> bytes:
-    """The first row of a CSV file; empty where the options want none."""
-    if not options.header:
-        return b""
-    listed = list(names)
-    fields = (csv_field(name, options, alone=len(listed) == 1) for name in listed)
-    return (options.delimiter.join(fields) + "\n").encode()

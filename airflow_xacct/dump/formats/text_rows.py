@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -13,17 +13,19 @@ from airflow_xacct.exceptions import SourceError
 
 __all__ = ["EncodedRows", "RowTextEncoder", "special_bytes"]
 
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 """Larger batches are encoded in halves, since text and what it is made of are in memory together."""
 
 
 class EncodedRows:
     """One string for each row, of which Arrow keeps the bytes behind one another.
 
-    :param lines: an array of strings without NULL, each with its line end.
+    :param lines: an array of strings without NULL, each with its line end; or of what an encoding made of them.
     """
 
     def __init__(self, lines: pa.Array) -> None:
+        if lines.null_count:
+            raise ValueError("a row without text would be lost")
         _, offsets, data = lines.buffers()
         self.rows = len(lines)
         self._offsets = memoryview(offsets).cast("B").cast("i")[lines.offset :]
@@ -39,7 +41,16 @@ class EncodedRows:
 
 
 class RowTextEncoder(TextEncoder):
-    """A text format that makes its rows from Arrow batches."""
+    """A text format that makes its rows from Arrow batches.
+
+    :param header: what every object begins with.
+    """
+
+    parquet_types: Sequence[str] | None = None
+
+    def __init__(self, schema: pa.Schema, header: bytes, compression: str, level: int | None) -> None:
+        super().__init__(header, compression, level)
+        self.schema = schema
 
     def pieces(self, batch: pa.RecordBatch, /) -> Iterator[EncodedRows]:
         """See :class:`~airflow_xacct.dump.formats.spec.RowEncoder`."""
@@ -61,7 +72,7 @@ class RowTextEncoder(TextEncoder):
 
     @abstractmethod
     def lines(self, batch: pa.RecordBatch, /) -> pa.Array:
-        """One string for each row, with its line end."""
+        """One string for each row, with its line end; or its bytes, where they are not in UTF-8."""
 
 
 def special_bytes(array: pa.Array, special: bytes) -> set[int]:

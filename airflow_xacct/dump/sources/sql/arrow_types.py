@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from airflow_xacct.dump.rows import CHECKED_JSON
+from airflow_xacct.dump.arrow_constants import integer
+from airflow_xacct.dump.rows import CHECKED_JSON, DATABASE_TYPE
 from airflow_xacct.exceptions import InvalidArgumentError
 
-__all__ = ["DATABASE_TYPE", "MAX_EXACT_INTEGER", "arrow_field", "decimal_type", "named_types"]
-
-DATABASE_TYPE = b"database_type"
-"""Metadata of a field: the name of the column's type in the database, such as ``jsonb``."""
+__all__ = ["DATABASE_TYPE", "MAX_EXACT_INTEGER", "arrow_field", "decimal_type", "family", "in_our_era", "named_types"]
 
 MAX_EXACT_INTEGER = 2**53
 """Up to here a float64 holds every integer (IEEE 754)."""
 
 _MAX_PRECISION = 76
+_MOST_READ_DIGITS = 38
+"""Of a decimal in Parquet: what has more, DuckDB reads as DOUBLE without a word, and polars and Spark refuse."""
+
+_MICROSECONDS = pa.timestamp("us")
+_FIRST_OF_OUR_ERA = -719_162 * 86_400 * 10**6  # 0001-01-01, in microseconds before 1970
+
 _DECIMAL = re.compile(r"(?:decimal|decimal128|decimal256|numeric)\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _OTHERS = {
     "json": pa.string(),
@@ -55,11 +60,37 @@ def arrow_field(name: str, kind: pa.DataType, database_type: str = "", *, is_jso
 
 
 def decimal_type(precision: int, scale: int) -> pa.DataType:
-    """The decimal of these digits; text where Arrow has none (more than 76 digits, a scale below zero)."""
+    """The decimal of these digits; text where readers have none (more than 38 digits, a scale below zero)."""
     digits = max(precision, scale)
-    if scale < 0 or not 0 < digits <= _MAX_PRECISION:
-        return pa.string()
-    return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
+    return pa.decimal128(digits, scale) if scale >= 0 and 0 < digits <= _MOST_READ_DIGITS else pa.string()
+
+
+def family(kind: pa.DataType) -> str:
+    """What values of a type have in common, ``""`` for one that no column here has."""
+    tests: Mapping[str, Callable[[pa.DataType], bool]] = {
+        "bool": pa.types.is_boolean,
+        "int": pa.types.is_integer,
+        "float": pa.types.is_floating,
+        "decimal": pa.types.is_decimal,
+        "string": pa.types.is_string,
+        "binary": pa.types.is_binary,
+        "timestamp": pa.types.is_timestamp,
+        "date": pa.types.is_date,
+        "time": pa.types.is_time,
+    }
+    return next((name for name, test in tests.items() if test(kind)), "")
+
+
+def in_our_era(array: pa.Array) -> pa.Array:
+    """The array, unless a date in it lies before the year 1, which Arrow parses and Python and most readers refuse.
+
+    :raises pyarrow.ArrowInvalid: one does.
+    """
+    has_dates = pa.types.is_date(array.type) or pa.types.is_timestamp(array.type)
+    first = integer(_FIRST_OF_OUR_ERA, _MICROSECONDS)
+    if has_dates and pc.any(pc.less(array.cast(_MICROSECONDS), first)).as_py():
+        raise pa.ArrowInvalid("a date before the year 1")
+    return array
 
 
 def named_types(types: Mapping[str, str], columns: Sequence[str]) -> dict[str, pa.DataType]:
@@ -86,7 +117,9 @@ def named_types(types: Mapping[str, str], columns: Sequence[str]) -> dict[str, p
 def _named(name: str) -> pa.DataType | None:
     if match := _DECIMAL.fullmatch(name):
         precision, scale = int(match[1]), int(match[2] or 0)
-        return decimal_type(precision, scale) if 0 < precision <= _MAX_PRECISION and scale <= precision else None
+        if not 0 < precision <= _MAX_PRECISION or scale > precision:
+            return None
+        return pa.decimal128(precision, scale) if precision <= _MOST_READ_DIGITS else pa.decimal256(precision, scale)
     if name in _ALIASES or name in _INTEGERS:
         return pa.type_for_alias(name)
     return _OTHERS.get(name)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from airflow_xacct.dump.sources.sql.arrow_types import arrow_field, named_types
 from airflow_xacct.dump.sources.sql.hints import ColumnHint
+from airflow_xacct.dump.sources.sql.server_text import ServerTextWriter
 from airflow_xacct.dump.sources.sql.session import Session, Stream, checked_names
 from airflow_xacct.dump.sources.sql.values import ColumnWriter, guessed_type
 from airflow_xacct.exceptions import InvalidArgumentError
@@ -43,6 +44,22 @@ class CursorSource:
             self.close()
             raise
         self._schema = pa.schema([self._field(writer) for writer in self._writers])
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the first rows are all there are."""
+        return sum(map(len, self._first)) < _BATCH_ROWS
+
+    @property
+    def begins_with_null(self) -> list[bool]:
+        """Which columns are NULL in all of the first rows."""
+        columns = zip(*itertools.chain.from_iterable(self._first), strict=True)
+        return [all(value is None for value in column) for column in columns] or [True] * len(self._schema)
+
+    def forget(self) -> None:
+        """Let go of the query, which somebody else reads."""
+        self._first = []
+        self._session.run(self._cursor.close)
 
     def schema(self) -> pa.Schema:
         """The columns."""
@@ -91,12 +108,13 @@ class CursorSource:
                 kind = guessed_type(name, values, hint.decimals) or hint.otherwise or pa.string()
                 if hint.fractions and pa.types.is_integer(kind):
                     kind = pa.float64()
-            writers.append(ColumnWriter(name, kind, any_value=name in asked and pa.types.is_string(kind)))
+            kind_of_writer = ServerTextWriter if hint.as_text else ColumnWriter
+            writers.append(kind_of_writer(name, kind, asked=name in asked, naive_is_utc=hint.naive_is_utc))
         return writers
 
     def _field(self, writer: ColumnWriter) -> pa.Field:
         hint = self._hints.get(writer.name, ColumnHint())
-        is_json = hint.is_json and not writer.any_value
+        is_json = hint.is_json and not writer.asked
         return arrow_field(writer.name, writer.type, hint.database_type, is_json=is_json)
 
     def _read(self) -> Iterator[pa.RecordBatch]:

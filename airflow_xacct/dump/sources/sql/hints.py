@@ -21,6 +21,8 @@ class ColumnHint:
     :param decimals: precision and scale, should its values be decimals.
     :param database_type: the name of its type in the database.
     :param is_json: whether the database has checked that its text is JSON.
+    :param as_text: whether the driver hands its values over as the server's text.
+    :param naive_is_utc: whether its timestamps without a zone are instants in UTC.
     """
 
     type: pa.DataType | None = None
@@ -29,3 +31,5 @@ class ColumnHint:
     decimals: tuple[int, int] | None = None
     database_type: str = ""
     is_json: bool = False
+    as_text: bool = False
+    naive_is_utc: bool = False

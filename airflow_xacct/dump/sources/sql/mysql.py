@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from airflow_xacct.dump.sources.sql.errors import is_database_error
 from airflow_xacct.dump.sources.sql.hints import ColumnHint
+from airflow_xacct.dump.sources.sql.mysql_types import MyColumn, keep_odd_values, keep_text, my_columns
 from airflow_xacct.dump.sources.sql.session import Session
+from airflow_xacct.exceptions import InvalidArgumentError
 
 __all__ = ["MySqlSession"]
-
-# codes of column types (MySQL: Client/Server Protocol, enum_field_types)
-_TINY, _SHORT, _LONG, _FLOAT, _DOUBLE, _LONGLONG, _INT24, _YEAR = 1, 2, 3, 4, 5, 8, 9, 13
-_DECIMALS, _DATES, _TIMESTAMPS, _TIME, _JSON = (0, 246), (10, 14), (7, 12), 11, 245
-_INTEGER_BITS = {_TINY: 8, _SHORT: 16, _YEAR: 16, _INT24: 32, _LONG: 32, _LONGLONG: 64}
-_UNSIGNED = 32  # the flag of a column (MySQL: C API, MYSQL_FIELD)
 
 _SLOWEST_READER_SECONDS = 6 * 3600
 """A server gives up a client that takes no rows for 60 s by default, and an upload may well pause for longer."""
@@ -25,16 +22,19 @@ class MySqlSession(Session):
     """A read-only transaction, whose rows stay on the server until they are fetched."""
 
     database = "MySQL"
+    no_fast_path = "column_types asks for other types than those of its columns"
     quote_mark = "`"
     fetch_rows = 2_048
     _number = 0
+    _keeps_text = False
     _pymysql_cursor: Any = None
+    _rewritten: Sequence[MyColumn] = ()
 
     def begin(self) -> None:
         """Begin the transaction, in UTF-8, and wait for slow readers."""
         connection, options = self.connection, self.options
         self._use_utf8()
-        self._keep_zero_dates()
+        keep_odd_values(connection, self._driver)
         with contextlib.closing(connection.cursor()) as cursor:
             cursor.execute("SELECT CONNECTION_ID() AS a, VERSION() AS b")
             row = cursor.fetchone()
@@ -47,6 +47,21 @@ class MySqlSession(Session):
                 limit = f"max_statement_time = {seconds}" if is_mariadb else f"max_execution_time = {_ms(seconds)}"
                 cursor.execute(f"SET SESSION {limit}")
             cursor.execute("START TRANSACTION READ ONLY" if options.read_only else "START TRANSACTION")
+        self._rewritten = self._described()
+
+    def statement(self) -> str:
+        """The query, with what the server would cut short made into what it does not."""
+        if not self._rewritten:
+            return super().statement()
+        if self.query.is_sorted and not self.query.order_by:
+            self._check_cut(self._rewritten)  # the order of a derived table is nobody's
+            return super().statement()
+        items = [
+            column.selected(self.quote(column.name)) if self._must_rewrite(column) else self.quote(column.name)
+            for column in self._rewritten
+        ]
+        exact = f"SELECT {', '.join(items)} FROM (\n{self.query.text}\n) xacct_exact"  # noqa: S608 - the DAG's own
+        return self.query.ordered(self.quote, exact)
 
     def cursor(self) -> Any:
         """A cursor of plain tuples that holds no rows itself."""
@@ -63,15 +78,19 @@ class MySqlSession(Session):
 
     def column_hints(self, cursor: Any) -> Mapping[str, ColumnHint]:
         """The declared types of the columns."""
-        flags = getattr(cursor, "description_flags", None)
-        return {
-            column[0]: _hint(column, flags[i] if flags else column[7] if len(column) > 7 else None)
-            for i, column in enumerate(cursor.description)
-        }
+        columns = self._rewritten or list(my_columns(cursor))
+        if not self._rewritten:
+            self._check_cut(columns)
+        return {column.name: column.text_hint if self._keeps_text else column.hint for column in columns}
+
+    def keep_text(self) -> None:
+        """Let Arrow, not the driver, make values of what the query returns."""
+        keep_text(self.connection, self._driver)
+        self._keeps_text = True
 
     def cancel(self) -> None:
         """Kill the query over a second connection: the first is busy with it."""
-        with contextlib.closing(self._hook.get_conn()) as other, contextlib.closing(other.cursor()) as cursor:
+        with contextlib.closing(self.hook.get_conn()) as other, contextlib.closing(other.cursor()) as cursor:
             cursor.execute(f"KILL QUERY {self._number}")
 
     def close(self) -> None:
@@ -92,60 +111,35 @@ class MySqlSession(Session):
                 change("utf8mb4")
                 return
 
-    def _keep_zero_dates(self) -> None:
-        """Have ``0000-00-00`` returned as text, to be refused with its row: two drivers make NULL of it."""
-        converter = getattr(self.connection, "converter", None)
-        if self._driver == "MySQLdb" and isinstance(converter, dict):
-            for code in (*_DATES, *_TIMESTAMPS):
-                if callable(convert := converter.get(code)):
-                    converter[code] = _or_text(convert)
-        elif self._driver == "mysql":
-            from airflow_xacct.dump.sources.sql.mysql_connector import converter_class
+    def _described(self) -> list[MyColumn]:
+        """The columns of the query, if it must be rewritten for one of them; it is planned for this and not run."""
+        if not self.query.can_be_wrapped:
+            return []
+        text = f"SELECT * FROM (\n{self.query.text}\n) xacct_columns LIMIT 0"  # noqa: S608 - the DAG's own query
+        try:
+            with contextlib.closing(self.connection.cursor()) as cursor:
+                cursor.execute(text, *([] if self.query.parameters is None else [self.query.parameters]))
+                columns = list(my_columns(cursor))
+                cursor.fetchall()
+        except Exception as exc:
+            if not is_database_error(exc):
+                raise
+            return []  # whatever is wrong with the query, running it tells better
+        return columns if any(self._must_rewrite(column) for column in columns) else []
 
-            self.connection.converter_class = converter_class()
+    def _must_rewrite(self, column: MyColumn) -> bool:
+        return column.is_cut and self.options.column_types.get(column.name) != "string"
+
+    def _check_cut(self, columns: Iterable[MyColumn]) -> None:
+        cut = [column.name for column in columns if column.is_cut and column.name not in self.options.column_types]
+        if cut:
+            raise InvalidArgumentError(
+                f"MySQL writes six digits of a FLOAT, and {', '.join(map(repr, cut))} may have nine",
+                where=self.where,
+                remedy=f"Select {cut[0]} * 1e0 AS {cut[0]}, leave ORDER BY out (partition_by sorts too), or take the "
+                f"six digits with column_types={{{cut[0]!r}: 'float'}}.",
+            )
 
 
 def _ms(seconds: float) -> int:
     return max(1, round(seconds * 1000))
-
-
-def _or_text(convert: Any) -> Any:
-    def converted(value: Any) -> Any:
-        found = convert(value)
-        if found is None and value is not None:
-            return value.decode() if isinstance(value, bytes) else value
-        return found
-
-    return converted
-
-
-def _hint(column: Any, flags: int | None) -> ColumnHint:
-    import pyarrow as pa
-
-    from airflow_xacct.dump.sources.sql.arrow_types import decimal_type
-
-    code, length, scale = column[1], column[3], column[5]
-    if code in _INTEGER_BITS:
-        bits = _INTEGER_BITS[code]
-        if flags is not None:
-            return ColumnHint(type=pa.type_for_alias(f"{'u' if flags & _UNSIGNED and code != _YEAR else ''}int{bits}"))
-        # without flags it may be unsigned, for which the next wider type has room; the widest is read off the values
-        return ColumnHint(type=pa.int64()) if bits < 64 else ColumnHint(otherwise=pa.int64())
-    if code in _DECIMALS and isinstance(length, int) and isinstance(scale, int):
-        # the length counts the point, and a sign if there can be one
-        signed = flags is not None and not flags & _UNSIGNED
-        return ColumnHint(type=decimal_type(length - (scale > 0) - signed, scale))
-    return ColumnHint(type=_types().get(code), is_json=code == _JSON)
-
-
-def _types() -> dict[int, Any]:
-    import pyarrow as pa
-
-    return {
-        _FLOAT: pa.float32(),
-        _DOUBLE: pa.float64(),
-        _TIME: pa.string(),
-        _JSON: pa.string(),
-        **dict.fromkeys(_DATES, pa.date32()),
-        **dict.fromkeys(_TIMESTAMPS, pa.timestamp("us")),
-    }

@@ -10,23 +10,38 @@ from typing import Any
 
 from airflow_xacct.dump.sources.sql.hints import ColumnHint
 from airflow_xacct.dump.sources.sql.postgres_dates import keep_odd_dates
+from airflow_xacct.dump.sources.sql.postgres_split import Pages, with_condition
 from airflow_xacct.dump.sources.sql.postgres_types import PgColumn
-from airflow_xacct.dump.sources.sql.session import Session, checked_names
+from airflow_xacct.dump.sources.sql.query import SqlQuery
+from airflow_xacct.dump.sources.sql.session import Hook, ReadOptions, Session, checked_names
 
-__all__ = ["PostgresSession"]
+__all__ = ["LOCK_TIMEOUT", "PostgresSession"]
 
 log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = "5s"
 
 _COPIES_CSV_SINCE = 90_000  # Redshift calls itself 8.0.2
 
 
 class PostgresSession(Session):
-    """A transaction that reads. Time zone, date order and search path stay the session's: the query may mean them."""
+    """A transaction that reads. Time zone, date order and search path stay the session's: the query may mean them.
+
+    :param snapshot: what another session exported, to see what it sees; only while its transaction lasts.
+    """
 
     database = "PostgreSQL"
+    no_fast_path = "COPY does not take it"
     describes_late = True
-    columns: Sequence[PgColumn] = ()
-    _cursor: Any = None
+
+    def __init__(self, hook: Hook, query: SqlQuery, options: ReadOptions, *, snapshot: str = "") -> None:
+        super().__init__(hook, query, options)
+        self.columns: Sequence[PgColumn] = ()
+        self.pages: Pages | None = None
+        """The part of the table that it reads; ``None`` for all of it."""
+        self.block_bytes = options.block_bytes
+        self._snapshot = snapshot
+        self._cursor: Any = None
 
     @property
     def is_psycopg3(self) -> bool:
@@ -42,7 +57,18 @@ class PostgresSession(Session):
         """Begin the transaction that the query will read in."""
         connection, options = self.connection, self.options
         connection.autocommit = False
+        if not self.is_psycopg3:
+            connection.set_client_encoding("UTF8")  # what the session's encoding lacks would be an error
         with connection.cursor() as cursor:
+            if self.is_psycopg3:
+                cursor.execute("SET client_encoding = 'UTF8'")
+            if options.connections > 1:
+                # before the first query: that takes the snapshot which others are to share
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            if self._snapshot:
+                cursor.execute(f"SET TRANSACTION SNAPSHOT '{self._snapshot}'")
+                # whoever waits to change the table would have this session wait too, and waits for the other one
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             if options.read_only:
                 cursor.execute("SET TRANSACTION READ ONLY")
             if options.statement_timeout_seconds is not None:
@@ -55,8 +81,17 @@ class PostgresSession(Session):
         if self.query.can_be_wrapped:
             self.columns = self._describe()
 
+    def begin_again(self) -> None:
+        """Forget the transaction, and begin another."""
+        self.connection.rollback()
+        self.begin()
+
     def bound(self) -> str:
-        """The query with its parameters bound by the driver, for COPY takes none."""
+        """The query with its parameters bound by the driver, for COPY takes none; of its part of the table alone."""
+        text = self._bound()
+        return text if self.pages is None else with_condition(text, self.pages.condition)
+
+    def _bound(self) -> str:
         text, parameters = self.query.text, self.query.parameters
         if parameters is None:
             return text
@@ -108,7 +143,12 @@ class PostgresSession(Session):
     def column_hints(self, cursor: Any) -> Mapping[str, ColumnHint]:  # noqa: ARG002 - known before
         """The types of the columns, for certain."""
         return {
-            column.name: ColumnHint(type=column.type, database_type=column.type_name, is_json=column.is_json)
+            column.name: ColumnHint(
+                type=column.type,
+                database_type=column.type_name,
+                is_json=column.is_json,
+                naive_is_utc=column.is_instant,
+            )
             for column in self.columns
         }
 
@@ -149,9 +189,13 @@ class PostgresSession(Session):
     def _type_names(self, oids: set[int]) -> dict[int, str]:
         if not oids:
             return {}
+        rows = self.look_up("SELECT oid, format_type(oid, NULL) FROM pg_type WHERE oid = ANY(%s)", sorted(oids))
+        return {int(oid): str(name) for oid, name in rows}
+
+    def look_up(self, text: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a short query in the same transaction, whatever kind of rows the connection's extras ask for."""
         with self.connection.cursor() as cursor:
-            numbers = ", ".join(str(int(oid)) for oid in sorted(oids))
-            cursor.execute(f"SELECT oid, format_type(oid, NULL) FROM pg_type WHERE oid IN ({numbers})")  # noqa: S608
+            # without parameters, a percent sign is one
+            cursor.execute(text, *([parameters] if parameters else []))
             rows = cursor.fetchall()
-        pairs = [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in rows]
-        return {int(oid): str(name) for oid, name in pairs}
+        return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in rows]

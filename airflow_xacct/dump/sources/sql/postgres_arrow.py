@@ -14,57 +14,67 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from airflow_xacct.dump.sources.sql.arrow_types import arrow_field
+from airflow_xacct.dump.arrow_constants import bytes_like
+from airflow_xacct.dump.sources.sql.arrow_types import arrow_field, in_our_era
 from airflow_xacct.dump.sources.sql.postgres import PostgresSession
 from airflow_xacct.dump.sources.sql.postgres_copy import copy_blocks
+from airflow_xacct.dump.sources.sql.postgres_parallel import SessionGroup, read_parts
 from airflow_xacct.dump.sources.sql.postgres_types import PgColumn
 from airflow_xacct.dump.sources.sql.session import Stream
 from airflow_xacct.exceptions import SourceUnreadableError
 
-__all__ = ["CopyArrowSource"]
+__all__ = ["CopyArrowSource", "exact_text"]
 
 _UTC = pa.timestamp("us", tz="UTC")
 _NAIVE = pa.timestamp("us")
-_BOOLS = {"true_values": ["t"], "false_values": ["f"]}
+_BOOLS = {"true_values": ["t", "true", "1"], "false_values": ["f", "false", "0"]}
+_BYTE_ORDER_MARK = "\ufeff".encode()
 
 
 class CopyArrowSource:
     """The rows of a query, through ``COPY`` and a CSV parser that knows the types of the columns.
 
-    :param session: open; closed by this source.
+    :param sessions: open, one for each part; closed by this source.
     """
 
-    def __init__(self, session: PostgresSession) -> None:
-        self.name = f"the query of {session.where}"
-        self._session = session
-        self._parser = _CsvParser(session.columns, session.where)
-        self._stream: Stream[pa.RecordBatch] = Stream(session, lambda batch: batch.num_rows)
+    def __init__(self, sessions: Sequence[PostgresSession]) -> None:
+        self.name = f"the query of {sessions[0].where}"
+        self._schema = _CsvParser(sessions[0]).schema
+        self._group = SessionGroup(sessions)
+        self._stream: Stream[pa.RecordBatch] = Stream(self._group, lambda batch: batch.num_rows)
 
     def schema(self) -> pa.Schema:
         """The columns."""
-        return self._parser.schema
+        return self._schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, one batch for each block of text."""
-        return self._stream.items(self._read())
+        return self._stream.items(read_parts(self._group, _read))
 
     def close(self) -> None:
         """Cancel the query if it runs, and close the connection."""
         self._stream.close()
 
-    def _read(self) -> Iterator[pa.RecordBatch]:
-        first_row = 1
-        for block in copy_blocks(self._session, lambda: self._session.selecting_exact(as_csv=True)):
-            yield self._parser.batch(block.data, first_row)
-            first_row += block.rows
+
+def exact_text(session: PostgresSession) -> str:
+    """The query, with what this parser would not read unchanged made into what it does."""
+    return session.selecting_exact(as_csv=True)
+
+
+def _read(session: PostgresSession) -> Iterator[pa.RecordBatch]:
+    parser, first_row = _CsvParser(session), 1
+    for block in copy_blocks(session, exact_text):
+        yield parser.batch(block.data, first_row)
+        first_row += block.rows
 
 
 class _CsvParser:
     """Whole rows of CSV to a batch."""
 
-    def __init__(self, columns: Sequence[PgColumn], where: str) -> None:
-        self._columns = columns
-        self._where = where
+    def __init__(self, session: PostgresSession) -> None:
+        self._columns = columns = session.columns
+        # rows are counted from where the part begins
+        self._where = session.where if session.pages is None else f"{session.where}, {session.pages} of its table"
         self.schema = pa.schema(
             [arrow_field(column.name, column.type, column.type_name, is_json=column.is_json) for column in columns]
         )
@@ -84,19 +94,25 @@ class _CsvParser:
         :param first_row: the number of its first row, from 1, for messages.
         :raises SourceUnreadableError: a value that the column's type cannot hold.
         """
+        if data.startswith(_BYTE_ORDER_MARK):
+            data = _BYTE_ORDER_MARK + data  # the parser drops one, which here is the beginning of a value
         reading = pa_csv.ReadOptions(
             column_names=[column.name for column in self._columns], use_threads=False, block_size=len(data) + 1
         )
         try:
             table = pa_csv.read_csv(
-                pa.BufferReader(data), read_options=reading, parse_options=self._parse, convert_options=self._convert
+                pa.BufferReader(data),
+                read_options=reading,
+                parse_options=self._parse,
+                convert_options=self._convert,
+                memory_pool=pa.system_memory_pool(),  # Arrow's own keeps three times as much
             )
         except pa.ArrowInvalid as exc:
             raise self._refused(str(exc), first_row) from None
         arrays = []
         for i, column in enumerate(self._columns):
             try:
-                arrays.append(self._finished(column, table.column(i).combine_chunks()))
+                arrays.append(self._finished(column, _whole(table.column(i))))
             except pa.ArrowInvalid:
                 raise self._refused(f"CSV column #{i}", first_row) from None
         return pa.record_batch(arrays, schema=self.schema)
@@ -106,17 +122,20 @@ class _CsvParser:
         """The type that the parser makes of it; :meth:`_finished` does the rest."""
         if (column.is_bytea and pa.types.is_binary(column.type)) or pa.types.is_decimal256(column.type):
             return pa.string()
+        if pa.types.is_floating(column.type) and column.type != column.own_type:
+            return pa.string()
         return _NAIVE if column.is_instant else column.type
 
     @staticmethod
     def _finished(column: PgColumn, array: pa.Array) -> pa.Array:
-        if isinstance(array, pa.ChunkedArray):
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
         if column.is_instant:
             return array.cast(_UTC)
         if column.is_bytea and pa.types.is_binary(column.type):
             return _from_hex(array)
-        return array if array.type == column.type else array.cast(column.type)
+        if pa.types.is_floating(column.type) and pa.types.is_string(array.type):
+            return _nearest(array, column.type)
+        found = array if array.type == column.type else array.cast(column.type)
+        return found if column.type == column.own_type else in_our_era(found)
 
     def _refused(self, words: str, first_row: int) -> SourceUnreadableError:
         r"""Arrow says ``In CSV column #3: Row #17: CSV conversion error to date32[day]: invalid value '...'``."""
@@ -140,14 +159,22 @@ class _CsvParser:
         )
 
 
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
+
+
+def _nearest(texts: pa.StringArray, kind: pa.DataType) -> pa.FloatingPointArray:
+    """Numbers in the floating point type that was asked for, as long as it is large enough."""
+    trimmed = pc.ascii_trim(texts, " \t")
+    made = trimmed.cast(pa.float64()).cast(kind, safe=False)
+    if pc.any(pc.and_(pc.is_inf(made), pc.invert(pc.match_substring(trimmed, "inf", ignore_case=True)))).as_py():
+        raise pa.ArrowInvalid("a number that is too large")
+    return made
+
+
 def _from_hex(array: pa.StringArray) -> pa.BinaryArray:
-    r"""``\x00ff`` to two bytes, for all values at once: one buffer of digits without the marks."""
-    lengths = pc.divide(pc.subtract(pc.fill_null(pc.binary_length(array), 2), 2), 2)
-    ends = pc.cumulative_sum(pc.cast(lengths, pa.int32()))
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-    digits = "".join(pc.drop_null(array).to_pylist()).replace("\\x", "")
-    validity = pc.is_valid(array)
-    mask = pa.array([None]).buffers()[0] if len(array) == 0 else pc.if_else(validity, True, None).buffers()[0]
-    return pa.Array.from_buffers(
-        pa.binary(), len(array), [mask, offsets.buffers()[1], pa.py_buffer(binascii.unhexlify(digits))]
-    )
+    r"""``\x00ff`` to two bytes."""
+    values = ["" if text is None else text.removeprefix("\\x") for text in array.to_pylist()]
+    return bytes_like([binascii.unhexlify(digits) for digits in values], array, pa.binary())

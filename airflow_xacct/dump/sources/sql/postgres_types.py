@@ -49,17 +49,20 @@ class PgColumn:
     @property
     def is_instant(self) -> bool:
         """Whether it is a point in time, to be written in UTC."""
-        return self.oid == _TIMESTAMPTZ and self.asked is None
+        return self.oid == _TIMESTAMPTZ and self.type == self.own_type
 
     @property
     def type(self) -> pa.DataType:
         """Its Arrow type."""
+        return self.own_type if self.asked is None else self.asked
+
+    @property
+    def own_type(self) -> pa.DataType:
+        """The Arrow type that holds the values of its type in the database."""
         import pyarrow as pa
 
         from airflow_xacct.dump.sources.sql.arrow_types import decimal_type
 
-        if self.asked is not None:
-            return self.asked
         if self.oid == _NUMERIC:
             if not self.precision or self.scale is None or not 0 <= self.scale <= _MAX_SCALE:
                 return pa.string()
@@ -86,10 +89,11 @@ class PgColumn:
         :param identifier: its name, quoted.
         :param as_csv: for COPY, whose text is parsed here; otherwise the driver makes values of it.
         """
-        if as_csv and self.is_instant:
-            # offsets of instants before 1900 have seconds, which no parser but PostgreSQL's reads
+        if self.is_instant:
+            # offsets of instants before 1900 have seconds, which no parser but PostgreSQL's reads; and what is a year
+            # of four digits in UTC may be none in the zone of the session
             return f"{identifier} AT TIME ZONE 'UTC' AS {identifier}"
-        if not as_csv and self.oid not in _PLAIN_TEXT and self.is_text:
+        if not as_csv and self.oid not in _PLAIN_TEXT and (self.is_text or self.type != self.own_type):
             # what COPY would write, which is not always what a cast to text makes (inet, char)
             return f"CASE WHEN {identifier} IS DISTINCT FROM NULL THEN format('%s', {identifier}) END AS {identifier}"
         return identifier

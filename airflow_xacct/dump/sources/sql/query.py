@@ -69,6 +69,19 @@ class SqlQuery:
         """Whether it can stand in the FROM of another query."""
         return self.first_word in _CAN_BE_WRAPPED
 
+    @property
+    def is_sorted(self) -> bool:
+        """Whether it has an ``ORDER BY`` of its own, outside of every parenthesis."""
+        from sqlparse import lexer, tokens
+
+        depth = 0
+        for kind, word in lexer.tokenize(self.text):  # type: ignore[no-untyped-call, unused-ignore]
+            if kind is tokens.Punctuation:
+                depth += (word == "(") - (word == ")")
+            elif depth == 0 and kind in tokens.Keyword and word.upper().split() == ["ORDER", "BY"]:
+                return True
+        return False
+
     def ordered(self, quote: Callable[[str], str], text: str | None = None) -> str:
         """The statement, sorted by ``order_by`` where that is set.
 

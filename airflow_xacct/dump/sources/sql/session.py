@@ -14,11 +14,14 @@ from airflow_xacct.dump.sources.sql.hints import ColumnHint
 from airflow_xacct.dump.sources.sql.query import SqlQuery
 from airflow_xacct.exceptions import InvalidArgumentError, SourceUnreadableError
 
-__all__ = ["Hook", "ReadOptions", "Session", "Stream", "checked_names"]
+__all__ = ["MOST_CONNECTIONS", "Hook", "ReadOptions", "Session", "Stream", "checked_names"]
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+MOST_CONNECTIONS = 16
+"""That one task may make to a database."""
 
 _CANCELS, _CANCEL_SECONDS = 10, 1.0
 
@@ -39,14 +42,16 @@ class ReadOptions:
     :param block_bytes: text is cut into blocks of about this size.
     :param read_only: let the database refuse to write, where it has such a transaction.
     :param statement_timeout_seconds: for the whole statement, reading included; ``None``: as the database is set.
+    :param connections: PostgreSQL: how many connections may read a query between them, where it is of one table.
     :param column_types: the Arrow types of columns by name, such as ``{"n": "decimal128(38, 9)"}``, where the
         declared or guessed one does not fit; ``"string"`` takes any value, as text.
     """
 
     fetch_rows: int | None = None
-    block_bytes: int = 4 * 1024**2
+    block_bytes: int = 1024**2
     read_only: bool = True
     statement_timeout_seconds: float | None = None
+    connections: int = 1
     column_types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +59,12 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise InvalidArgumentError(f"{value!r} is not above zero", where=name, remedy="Give a larger number.")
+        if isinstance(self.connections, bool) or self.connections not in range(1, MOST_CONNECTIONS + 1):
+            raise InvalidArgumentError(
+                f"{self.connections!r} is not a whole number from 1 to {MOST_CONNECTIONS}",
+                where="connections",
+                remedy="Two are mostly as fast as more: the server has a process for each.",
+            )
 
 
 class Session:
@@ -61,12 +72,13 @@ class Session:
 
     :param hook: hands out the connection.
 
-    ``describes_late`` says that a cursor knows its columns only after the first fetch. ``fetch_rows`` is how many
-    are fetched at a time: many where each fetch is a round trip, few where it is none, since the tuples of a small
-    fetch stay in the processor's cache (measured: twice as fast).
+    ``no_fast_path`` says why there is none. ``describes_late`` says that a cursor knows its columns only after the
+    first fetch. ``fetch_rows`` is how many are fetched at a time: many where each fetch is a round trip, few where it
+    is none, since the tuples of a small fetch stay in the processor's cache (measured: twice as fast).
     """
 
     database = "this database"
+    no_fast_path = "none is known for such a database"
     quote_mark = '"'
     describes_late = False
     fetch_rows = 8_192
@@ -75,7 +87,7 @@ class Session:
         self.query = query
         self.options = options
         self.where = f"connection {_conn_id(hook)!r}"
-        self._hook = hook
+        self.hook = hook
         self.connection: Any = None
 
     def open(self) -> None:
@@ -84,7 +96,7 @@ class Session:
         :raises SourceError: the database refused.
         """
         with self.translating():
-            self.connection = self.run(self._hook.get_conn)
+            self.connection = self.run(self.hook.get_conn)
             try:
                 self.run(self.begin)
             except BaseException:
@@ -108,12 +120,16 @@ class Session:
     def execute(self) -> Any:
         """A cursor that has executed the query."""
         cursor = self.cursor()
-        text = self.query.ordered(self.quote)
+        text = self.statement()
         if self.query.parameters is None:
             cursor.execute(text)
         else:
             cursor.execute(text, self.query.parameters)
         return cursor
+
+    def statement(self) -> str:
+        """The query as it is executed."""
+        return self.query.ordered(self.quote)
 
     def column_hints(self, cursor: Any) -> Mapping[str, ColumnHint]:
         """What the database tells of the columns, by name; all else comes from the values.
@@ -159,7 +175,7 @@ class Session:
         except Exception as exc:
             if not is_database_error(exc):
                 raise
-            secrets = SecretWords(self.query.parameters, _password(self._hook))
+            secrets = SecretWords(self.query.parameters, _password(self.hook))
             found, may_show = translated(exc, self.where, secrets, rows=rows())
             raise found from exc if may_show else None
 

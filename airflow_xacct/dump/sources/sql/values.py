@@ -1,23 +1,25 @@
 """Python values, as drivers return them, to Arrow columns: exact, or an error that names row and column.
 
 The type of a column is what the driver declares, else what the first rows hold, and stays so: a value that does
-not fit is refused, never rounded, cut or turned into text.
+not fit is refused, never rounded, cut or turned into text, unless the DAG asked for a type that says so.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from airflow_xacct.dump.sources.sql.arrow_types import MAX_EXACT_INTEGER, decimal_type
+from airflow_xacct.dump.sources.sql.arrow_types import MAX_EXACT_INTEGER, decimal_type, family
+from airflow_xacct.dump.sources.sql.asked_values import as_asked
 from airflow_xacct.exceptions import SourceUnreadableError
 
 __all__ = ["ColumnWriter", "as_text", "guessed_type"]
@@ -47,12 +49,15 @@ class ColumnWriter:
 
     :param name: of the column.
     :param type: every array has it.
-    :param any_value: the user asked for text: whatever comes is written as such.
+    :param asked: the DAG asked for the type: values of others become it by the rules of ``column_types``, and text
+        takes whatever comes.
+    :param naive_is_utc: timestamps without a zone are instants in UTC.
     """
 
     name: str
     type: pa.DataType
-    any_value: bool = False
+    asked: bool = False
+    naive_is_utc: bool = False
 
     def array(self, values: Sequence[Any], first_row: int) -> pa.Array:
         """The values as Arrow.
@@ -61,27 +66,39 @@ class ColumnWriter:
         :raises SourceUnreadableError: a value that does not fit.
         """
         kinds = set(map(type, values)) - {type(None)}
-        if not self.any_value:
-            for kind in kinds:
-                if not self._accepts(kind):
-                    self._refuse(values, first_row, partial(_is_exactly, kind))
-        if pa.types.is_string(self.type) and kinds - {str}:
+        is_text = pa.types.is_string(self.type)
+        strange = set() if is_text and self.asked else {kind for kind in kinds if not self._accepts(kind)}
+        if self.asked and pa.types.is_floating(self.type):
+            strange |= kinds & {int}
+        if strange and self.asked:
+            values = [self._converted(v, first_row + i) if type(v) in strange else v for i, v in enumerate(values)]
+        elif strange:
+            self._refuse(values, first_row, lambda value: type(value) in strange)
+        if is_text and kinds - {str}:
             values = [None if value is None else self._text(value, first_row + i) for i, value in enumerate(values)]
-        elif pa.types.is_timestamp(self.type) and kinds:
-            aware = self.type.tz is not None
-            if any(value is not None and (value.tzinfo is not None) is not aware for value in values):
-                self._refuse(values, first_row, lambda value: (value.tzinfo is not None) is not aware)
-        elif pa.types.is_time(self.type) and any(value is not None and value.tzinfo is not None for value in values):
-            self._refuse(values, first_row, lambda value: value.tzinfo is not None)
-        elif pa.types.is_floating(self.type) and int in kinds:
-            self._refuse_inexact(values, first_row)
+        elif kinds:
+            self._check(values, first_row, kinds)
         try:
-            return pa.array(values, type=self.type, from_pandas=False)
+            made = pa.array(values, type=self.type, from_pandas=False)
         except (pa.ArrowException, OverflowError, ValueError, TypeError):
             self._refuse(values, first_row, self._does_not_fit)
+        if pa.types.is_float32(self.type) and pc.any(pc.is_inf(made)).as_py():
+            self._refuse_overflow(values, first_row)
+        return made
+
+    def _check(self, values: Sequence[Any], first_row: int, kinds: set[type]) -> None:
+        """Refuse what Arrow would take, and change."""
+        is_timestamp = pa.types.is_timestamp(self.type)
+        is_instant = is_timestamp and self.type.tz is not None
+        if is_timestamp or pa.types.is_time(self.type):
+            zoned = {value.tzinfo is not None for value in values if value is not None}
+            if zoned - {is_instant} and not self.naive_is_utc:
+                self._refuse(values, first_row, lambda value: (value.tzinfo is not None) is not is_instant)
+        elif pa.types.is_floating(self.type) and int in kinds and any(map(_is_inexact, values)):
+            self._refuse(values, first_row, _is_inexact)
 
     def _accepts(self, kind: type) -> bool:
-        accepted = _ACCEPTS.get(_family(self.type), ())
+        accepted = _ACCEPTS.get(family(self.type), ())
         if kind in accepted:
             return True
         if issubclass(kind, bool) or (issubclass(kind, dt.datetime) and dt.date in accepted):
@@ -94,6 +111,12 @@ class ColumnWriter:
         except (TypeError, ValueError):
             self._refuse([value], row, lambda _: True)
 
+    def _converted(self, value: Any, row: int) -> Any:
+        try:
+            return as_asked(value, self.type)
+        except (ValueError, OverflowError):
+            self._refuse([value], row, lambda _: True)
+
     def _does_not_fit(self, value: Any) -> bool:
         try:
             pa.array([value], type=self.type, from_pandas=False)
@@ -101,9 +124,12 @@ class ColumnWriter:
             return True
         return False
 
-    def _refuse_inexact(self, values: Sequence[Any], first_row: int) -> None:
-        if any(type(value) is int and abs(value) > MAX_EXACT_INTEGER for value in values):
-            self._refuse(values, first_row, lambda value: type(value) is int and abs(value) > MAX_EXACT_INTEGER)
+    def _refuse_overflow(self, values: Sequence[Any], first_row: int) -> None:
+        def is_wrong(value: Any) -> bool:
+            return math.isfinite(value) and math.isinf(pa.array([value], self.type)[0].as_py())
+
+        if any(value is not None and is_wrong(value) for value in values):
+            self._refuse(values, first_row, is_wrong)
 
     def _refuse(self, values: Sequence[Any], first_row: int, is_wrong: Callable[[Any], bool]) -> NoReturn:
         wrong = ((i, value) for i, value in enumerate(values) if value is not None and is_wrong(value))
@@ -116,23 +142,8 @@ class ColumnWriter:
         )
 
 
-def _is_exactly(kind: type, value: Any) -> bool:
-    return type(value) is kind
-
-
-def _family(kind: pa.DataType) -> str:
-    tests: Mapping[str, Callable[[pa.DataType], bool]] = {
-        "bool": pa.types.is_boolean,
-        "int": pa.types.is_integer,
-        "float": pa.types.is_floating,
-        "decimal": pa.types.is_decimal,
-        "string": pa.types.is_string,
-        "binary": pa.types.is_binary,
-        "timestamp": pa.types.is_timestamp,
-        "date": pa.types.is_date,
-        "time": pa.types.is_time,
-    }
-    return next((name for name, test in tests.items() if test(kind)), "")
+def _is_inexact(value: Any) -> bool:
+    return type(value) is int and abs(value) > MAX_EXACT_INTEGER
 
 
 def guessed_type(name: str, values: Iterable[Any], decimals: tuple[int, int] | None = None) -> pa.DataType | None:
@@ -192,7 +203,9 @@ def _base(kind: type) -> type:
 
 
 def as_text(value: Any) -> str:
-    """One text for each value: JSON for mappings and lists, ISO 8601 for times, all digits of a decimal.
+    """One text for each value, as CSV has it: all digits of a decimal, the shortest of a float, ISO 8601 for times.
+
+    Mappings and lists are JSON.
 
     :raises TypeError: a type that has no such text.
     """
@@ -200,6 +213,8 @@ def as_text(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(float(value)) if math.isfinite(value) else _NOT_FINITE[str(float(value))]
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
@@ -208,11 +223,14 @@ def as_text(value: Any) -> str:
         return _hours(value)
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=as_text)
-    if isinstance(value, (int, float, uuid.UUID)):
+    if isinstance(value, (int, uuid.UUID)):
         return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()
+        return "\\x" + bytes(value).hex()
     raise TypeError(type(value).__name__)
+
+
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def _hours(value: dt.timedelta) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -56,8 +57,9 @@ def test_gzip_without_isal(encode: Encode, monkeypatch: pytest.MonkeyPatch) -> N
     assert gzip.decompress(encode("csv", BATCH, compression="gzip")) == encode("csv", BATCH)
 
 
-@pytest.mark.parametrize("compression", ["gzip", "zstd"])
-@pytest.mark.parametrize("level", [None, 1])
+@pytest.mark.parametrize(
+    ("compression", "level"), [("gzip", None), ("gzip", 1), ("gzip", 9), ("zstd", None), ("zstd", 1), ("zstd", 20)]
+)
 def test_what_is_held_back_is_bounded(compression: str, level: int | None) -> None:
     """The bound by which objects roll holds for bytes that cannot be compressed."""
     maker = compressor_maker(compression, level)
@@ -73,11 +75,30 @@ def test_what_is_held_back_is_bounded(compression: str, level: int | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("compression", "level"), [("gzip", 0), ("gzip", 10), ("zstd", 20), ("zstd", True), ("gzip", "6"), ("none", 1)]
+    ("compression", "level"), [("gzip", 0), ("gzip", 10), ("zstd", 23), ("zstd", True), ("gzip", "6"), ("none", 1)]
 )
 def test_levels_that_do_not_exist(encode: Encode, compression: str, level: object) -> None:
     with pytest.raises(InvalidArgumentError, match="compression_level"):
         encode("csv", BATCH, compression=compression, level=level)
+
+
+@pytest.mark.parametrize(("compression", "program"), [("gzip", "gzip"), ("zstd", "zstd")])
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_the_programs_read_it(encode: Encode, name: str, compression: str, program: str) -> None:
+    """They find it whole by its checksum, and read objects that a receiver put behind one another."""
+    first, second = (encode(name, BATCH.slice(start, 1000), compression=compression) for start in (0, 1000))
+    plain = [encode(name, BATCH.slice(start, 1000)) for start in (0, 1000)]
+    subprocess.run([program, "-t"], input=first, capture_output=True, check=True)
+    done = subprocess.run([program, "-dc"], input=first + second, capture_output=True, check=True)
+    assert done.stdout == b"".join(plain)
+    damaged = bytearray(first)
+    damaged[-6] ^= 1
+    assert subprocess.run([program, "-t"], input=bytes(damaged), capture_output=True, check=False).returncode
+    if compression == "gzip":
+        assert gzip.decompress(first + second) == b"".join(plain)
+    else:
+        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(first + second), read_across_frames=True) as reader:
+            assert reader.read() == b"".join(plain)
 
 
 def test_a_format_nobody_knows() -> None:

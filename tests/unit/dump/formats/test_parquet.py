@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_xacct.dump.blocks import Slice
 from airflow_xacct.dump.formats import ParquetOptions, format_spec
-from airflow_xacct.dump.formats.parquet_rows import ArrowRows, ParquetEncoder
+from airflow_xacct.dump.formats.parquet_rows import ArrowRows
 from airflow_xacct.exceptions import InvalidArgumentError, SourceError
 
 Encode = Callable[..., bytes]
@@ -79,7 +79,9 @@ def test_compressions(encode: Encode, compression: str, level: int | None, wante
     assert read.read().to_pylist() == batch.to_pylist()
 
 
-@pytest.mark.parametrize(("compression", "level"), [("snappy", 1), ("none", 3), ("zstd", 20), ("zstd", True)])
+@pytest.mark.parametrize(
+    ("compression", "level"), [("snappy", 1), ("none", 3), ("zstd", 23), ("gzip", 10), ("zstd", True)]
+)
 def test_levels_that_do_not_exist(encode: Encode, compression: str, level: int) -> None:
     with pytest.raises(InvalidArgumentError, match="level"):
         encode("parquet", pa.record_batch({"a": [1]}), compression=compression, level=level)
@@ -110,7 +112,7 @@ def test_row_groups_by_bytes(encode: Encode) -> None:
 
 
 def test_objects_with_a_limit_have_smaller_row_groups() -> None:
-    encoder = ParquetEncoder(pa.schema({"a": pa.int64()}), ParquetOptions(), "zstd", None, 8 * 1024 * 1024)
+    encoder = format_spec("parquet").encoder(pa.schema({"a": pa.int64()}), max_object_bytes=8 * 1024 * 1024)
     assert encoder.block_bytes == 2 * 1024 * 1024
 
 

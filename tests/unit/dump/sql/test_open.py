@@ -96,6 +96,7 @@ def test_the_way_is_logged_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     read(FakeHook([(1,)], described("a")))
     assert lines == [
         "Reading connection 'odd_default' through a cursor and fetchmany (this database, fast_path='auto')"
+        "; no fast path: none is known for such a database"
     ]
 
 

@@ -1,0 +1,168 @@
+"""PostgreSQL's types, with the traps of each."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from tests.golden.cases import JSON, UTC, Column, Refused, Value, column, decimal
+
+__all__ = ["ASKED", "COLUMNS", "REFUSED", "SETUP"]
+
+SETUP = (
+    "CREATE TYPE mood AS ENUM ('good', 'so, so', 'it''s \"bad\"')",
+    "CREATE TYPE pair AS (n int, t text)",
+    "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)",
+    "CREATE DOMAIN price AS numeric(10, 2)",
+    "CREATE DOMAIN ints AS integer[]",
+    "CREATE EXTENSION hstore",
+    "CREATE EXTENSION citext",
+)
+
+TEXT = pa.string()
+TRAPS = (
+    "", " ", "plain", " both sides ", "NULL", "null", "\\N", "\\.", "\\", "'", "''", '"', 'quo"ted', "a,b", "a;b|c",
+    "line\nbreak", "\n", "cr\rcr", "cr\r\nlf", "tab\t", "\x01\x02\x1f\x7f", "\x0b\x0c\x1c", "\u0085\u2028\u2029",
+    "\ufeffbom", "💥 ünï ﷽ a\u0300", "=1+1", "-1", "01", "1e5", "true", "NaN", "2024-01-01", "{}", "<a>&amp;</a>",
+)  # fmt: skip
+"""Text that some reader or writer takes for something else."""
+
+
+COLUMNS: tuple[Column, ...] = (
+    column("smallint", "smallint", pa.int16(), "-32768", "0", "32767"),
+    column("integer", "integer", pa.int32(), "-2147483648", "2147483647"),
+    column("bigint", "bigint", pa.int64(), "-9223372036854775808", "9223372036854775807", "9007199254740993"),
+    column("oid", "oid", pa.uint32(), "0", "4294967295"),
+    column("real", "real", pa.float32(), "0.1", "1.6777216e+07", "3.4028235e+38", "1e-45", "1e-05", "1e+15", "-0",
+           "3.1415927", "NaN", "Infinity", "-Infinity"),
+    column("double", "double precision", pa.float64(), "0.1", "0.30000000000000004", "1e+22", "1e-05",
+           "1.7976931348623157e+308", "9.007199254740992e+15", "123456789.125", "-0", "0", "100",
+           "NaN", "Infinity", "-Infinity"),
+    column("double_few_can_read", "double precision", pa.float64(), "5e-324", "-5e-324"),
+    column("numeric_12_2", "numeric(12,2)", decimal(12, 2), "0.10", "-9999999999.99", "9999999999.99", "0.00"),
+    column("numeric_38_38", "numeric(38,38)", decimal(38, 38), "0.12345678901234567890123456789012345678"),
+    column("numeric_38_0", "numeric(38,0)", decimal(38, 0), "-99999999999999999999999999999999999999"),
+    column("numeric_3_5", "numeric(3,5)", decimal(5, 5), "0.00123", "-0.00999"),
+    column("numeric_39_1", "numeric(39,1)", TEXT, "12345678901234567890123456789012345678.9", "NaN"),
+    column("numeric_60_20", "numeric(60,20)", TEXT, "1234567890123456789012345678901234567890.50000000000000000000"),
+    column("numeric_5_minus_2", "numeric(5,-2)", TEXT, "1234600", "NaN"),
+    column("numeric", "numeric", TEXT, "1" + "0" * 100, "0.0000000001", "1.50", "-0.1", "9007199254740993", "NaN",
+           "Infinity", "-Infinity"),
+    column("money", "money", TEXT, Value("1000.5", "$1,000.50"), Value("-0.01", "-$0.01")),
+    column("text", "text", TEXT, *TRAPS),
+    column("varchar", "varchar(40)", TEXT, *TRAPS),
+    column("char_5", "char(5)", TEXT, Value("'ab'", "ab   "), Value("''", "     "), "abcde"),
+    column("name", "name", TEXT, "pg_class"),
+    column("one_char", '"char"', TEXT, "a"),
+    column("citext", "citext", TEXT, "AbC"),
+    column("bytea", "bytea", pa.binary(), "\\x", "\\x00", "\\x00ff5c780a22", "\\xdeadbeef"),
+    column("uuid", "uuid", TEXT, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"),
+    column("boolean", "boolean", pa.bool_(), "t", "f"),
+    column("enum", "mood", TEXT, "good", "so, so", "it's \"bad\""),
+    column("int_array", "integer[]", TEXT, "{1,NULL,3}", "{{1,2},{3,4}}", "{}", "[0:1]={5,6}"),
+    column("text_array", "text[]", TEXT, '{"a,b","c\\"d",NULL,"NULL","","{}"}', "{}", '{"line\nbreak"}'),
+    column("numeric_array", "numeric[]", TEXT, "{1.50,NaN,Infinity}"),
+    column("date_array", "date[]", TEXT, '{infinity,2024-01-01,"0044-03-15 BC"}'),
+    column("composite", "pair", TEXT, '(1,"x,""y")', "(,)", '(,"")'),
+    column("composite_array", "pair[]", TEXT, '{"(1,a)",NULL,"(,)"}'),
+    column("domain_int", "posint", pa.int32(), "5"),
+    column("domain_numeric", "price", decimal(10, 2), "1.50"),
+    column("domain_array", "ints", TEXT, "{1,2}"),
+    column("int4range", "int4range", TEXT, "[1,5)", "empty", "(,)"),
+    column("numrange", "numrange", TEXT, "[1.10,2.20]"),
+    column("tsrange", "tsrange", TEXT, '["2024-01-01 00:00:00",infinity)'),
+    column("daterange", "daterange", TEXT, "[2024-01-01,infinity)"),
+    column("int4multirange", "int4multirange", TEXT, "{[1,3),[5,9)}", "{}"),
+    column("interval", "interval", TEXT, "1 year 2 mons -3 days +04:05:06.789", "-00:00:01", "00:00:00",
+           "178000000 years", "1000000:00:00"),
+    column("date", "date", pa.date32(), "0001-01-01", "1582-10-10", "1752-09-14", "1899-12-31", "1969-12-31",
+           "2024-02-29", "9999-12-31"),
+    column("timestamp", "timestamp", pa.timestamp("us"), "0001-01-01 00:00:00", "1883-11-18 12:03:58.000001",
+           "1969-12-31 23:59:59.999999", "2024-01-01 00:00:00.5", "2024-01-02 00:00:00",
+           "9999-12-31 23:59:59.999999"),
+    column("timestamptz", "timestamptz", UTC, "0001-01-01 00:00:00+00", "2024-10-27 00:30:00.5+00",
+           Value("'1850-01-01 00:00:00+00:53:28'", "1849-12-31 23:06:32+00"),
+           Value("'2024-03-31 01:30:00-09:30'", "2024-03-31 11:00:00+00"), "9999-12-31 23:59:59.999999+00"),
+    column("time", "time", pa.time64("us"), "00:00:00", "00:00:00.5", "23:59:59.999999"),
+    column("timetz", "timetz", TEXT, "12:00:00.5+05:30", "24:00:00-15:59"),
+    column("json", "json", JSON, '{"b": 1.0, "a":   [1e3, null, "💥\\n"], "b": 2}', "[]", '""',
+           "12345678901234567890.10", '"text"', "null", '{"k":\n1}'),
+    column("json_few_can_read", "json", JSON, "1e400", '"\\ud800"'),
+    column("jsonb", "jsonb", JSON, Value("""'{"b": 1.0, "aa": 12345678901234567890.10}'""",
+                                         '{"b": 1.0, "aa": 12345678901234567890.10}'),
+           Value("'1e30'", "1" + "0" * 30), '{"a": [1, null, {"b": "x\\ty"}]}', '"text"', "null"),
+    column("jsonpath", "jsonpath", TEXT, '$."a"'),
+    column("bit_3", "bit(3)", TEXT, "101"),
+    column("varbit", "bit varying", TEXT, "10101", ""),
+    column("inet", "inet", TEXT, "192.168.0.1/24", "10.0.0.1", "::1", "2001:db8::/32"),
+    column("cidr", "cidr", TEXT, "10.0.0.0/8", "::/0"),
+    column("macaddr", "macaddr", TEXT, "08:00:2b:01:02:03"),
+    column("macaddr8", "macaddr8", TEXT, "08:00:2b:01:02:03:04:05"),
+    column("point", "point", TEXT, "(1.5,2)", "(NaN,-Infinity)"),
+    column("box", "box", TEXT, "(1,1),(0,0)"),
+    column("polygon", "polygon", TEXT, "((0,0),(1,1),(1,0))"),
+    column("circle", "circle", TEXT, "<(0,0),5>"),
+    column("tsvector", "tsvector", TEXT, "'a':1 'b':2A"),
+    column("tsquery", "tsquery", TEXT, "'a' & 'b'"),
+    column("hstore", "hstore", TEXT, '"a"=>"1", "b"=>NULL, "c"=>""'),
+    column("pg_lsn", "pg_lsn", TEXT, "16/B374D848"),
+    column("regclass", "regclass", TEXT, "pg_class"),
+    column("xid", "xid", TEXT, "7"),
+    column("int2vector", "int2vector", TEXT, "1 2"),
+)  # fmt: skip
+
+#: One column of a table each, by what the DAG asks for instead of its own type.
+ASKED: tuple[Column, ...] = (
+    column("numeric_as_decimal", "numeric", decimal(38, 9), Value("1.5", "1.5", csv="1.500000000"),
+           asked="decimal128(38, 9)"),
+    column("numeric_60_20_as_decimal", "numeric(60,20)", pa.decimal256(60, 20),
+           "1234567890123456789012345678901234567890.50000000000000000000", asked="decimal256(60, 20)"),
+    column("numeric_as_double", "numeric(20,1)", pa.float64(), Value("0.1", "0.1"),
+           Value("9007199254740993", "9007199254740993.0", csv="9007199254740992"), asked="double"),
+    column("numeric_as_int64", "numeric(20,0)", pa.int64(), "9007199254740993", asked="int64"),
+    column("double_as_decimal", "double precision", decimal(12, 2), Value("0.1", "0.1", csv="0.10"),
+           asked="decimal128(12, 2)"),
+    column("bigint_as_int32", "bigint", pa.int32(), "2147483647", asked="int32"),
+    column("integer_as_bool", "integer", pa.bool_(), Value("1", "1", csv="t"),
+           Value("0", "0", csv="f"), asked="bool"),
+    column("text_as_int64", "text", pa.int64(), "42", "-7", Value("' 5 '", " 5 ", csv="5"), asked="int64"),
+    column("text_as_date", "text", pa.date32(), "2024-02-29", asked="date32"),
+    column("text_as_timestamp", "text", pa.timestamp("us"),
+           Value("'2024-02-29'", "2024-02-29", csv="2024-02-29 00:00:00"), "2024-02-29 01:02:03.5", asked="timestamp"),
+    column("date_as_timestamp", "date", pa.timestamp("us"),
+           Value("'2024-02-29'", "2024-02-29", csv="2024-02-29 00:00:00"), asked="timestamp"),
+    column("instant_as_itself", "timestamptz", UTC, Value("'1850-01-01 00:00+00'", "1850-01-01 00:00:00+00"),
+           asked="timestamptz"),
+    column("uuid_as_binary", "uuid", pa.binary(),
+           Value("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                 csv="\\x" + b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11".hex()), asked="binary"),
+    column("boolean_as_string", "boolean", TEXT, "t", asked="string"),
+    column("jsonb_as_string", "jsonb", TEXT, '{"a": 1}', "null", asked="string"),
+    column("bytea_as_string", "bytea", TEXT, "\\x00ff", asked="string"),
+    column("double_as_string", "double precision", TEXT, "1e-05", "NaN", asked="string"),
+    column("date_as_string", "date", TEXT, "infinity", "0044-03-15 BC", "10000-01-01", asked="string"),
+    column("timestamptz_as_string", "timestamptz", TEXT, "-infinity", "2024-01-01 00:00:00.5+00", asked="string"),
+)  # fmt: skip
+
+_NO_PLACE = ("cannot hold", "column_types={'v': 'string'}")
+_NOT_JSON = ("NaN or infinity",)
+_AS_TEXT = {"jsonl": {"non_finite": "text"}}
+
+REFUSED: tuple[Refused, ...] = (
+    Refused("date_infinity", "date", "'infinity'", "infinity", _NO_PLACE),
+    Refused("date_minus_infinity", "date", "'-infinity'", "-infinity", _NO_PLACE),
+    Refused("date_bc", "date", "'0044-03-15 BC'", "0044-03-15 BC", _NO_PLACE),
+    Refused("date_after_9999", "date", "'10000-01-01'", "10000-01-01", _NO_PLACE),
+    Refused("timestamp_infinity", "timestamp", "'infinity'", "infinity", _NO_PLACE),
+    Refused("timestamp_bc", "timestamp", "'0001-12-31 23:59:59 BC'", "0001-12-31 23:59:59 BC", _NO_PLACE),
+    Refused("timestamp_after_9999", "timestamp", "'294276-12-31 23:59:59'", "294276-12-31 23:59:59", _NO_PLACE),
+    Refused("timestamptz_infinity", "timestamptz", "'infinity'", "infinity", _NO_PLACE),
+    Refused("timestamptz_bc", "timestamptz", "'4713-01-01 00:00+00 BC'", "4713-01-01 00:00:00+00 BC", _NO_PLACE),
+    Refused("timestamptz_after_9999", "timestamptz", "'10000-01-01 00:00+00'", "10000-01-01 00:00:00+00", _NO_PLACE),
+    Refused("time_24", "time", "'24:00:00'", "24:00:00", _NO_PLACE),
+    Refused("numeric_nan", "numeric(5,2)", "'NaN'", "NaN", _NO_PLACE),
+    Refused("double_nan", "double precision", "'NaN'", "NaN", _NOT_JSON, ("jsonl",), {"options": _AS_TEXT}),
+    Refused("double_infinity", "double precision", "'Infinity'", "Infinity", _NOT_JSON, ("jsonl",),
+            {"options": _AS_TEXT}),
+    Refused("real_minus_infinity", "real", "'-Infinity'", "-Infinity", _NOT_JSON, ("jsonl",),
+            {"options": _AS_TEXT}),
+)  # fmt: skip
