@@ -5,7 +5,8 @@ Importing them in a DAG file imports neither boto3 nor pyarrow nor a database dr
 
 from __future__ import annotations
 
+from airflow_xacct.operators.dump import CrossAccountDumpOperator
 from airflow_xacct.operators.sql_dump import CrossAccountSqlDumpOperator
 from airflow_xacct.operators.upload import CrossAccountUploadOperator
 
-__all__ = ["CrossAccountSqlDumpOperator", "CrossAccountUploadOperator"]
+__all__ = ["CrossAccountDumpOperator", "CrossAccountSqlDumpOperator", "CrossAccountUploadOperator"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AssetAlias, BaseOperator
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_xacct.links.cloudtrail import CloudTrailLink
 from airflow_xacct.links.console import S3ConsoleLink
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_xacct.access.task_identity import TaskIdentity
     from airflow_xacct.destination import Destination
     from airflow_xacct.dump.naming import PartitionValue
     from airflow_xacct.dump.plan import DeliveryPlan
+    from airflow_xacct.operators._outline import Intent
 
 __all__ = ["DeliveryOperator"]
+
+KILLED_STATUS = 143
+"""The exit status of a process that SIGTERM ended: 128 and the number of the signal."""
 
 
 class DeliveryOperator(BaseOperator):
@@ -111,6 +117,8 @@ class DeliveryOperator(BaseOperator):
         self.session_policy = session_policy
         self.dataset = dataset_prefix(dataset, key)
         self.asset_alias = alias.name
+        self._delivering = False
+        self._identity: TaskIdentity | None = None
 
     @abstractmethod
     def open_plan(self, destination: Destination) -> AbstractContextManager[DeliveryPlan]:
@@ -119,6 +127,34 @@ class DeliveryOperator(BaseOperator):
         :raises ConfigurationError: an argument cannot be right.
         :raises SourceError: the source cannot be read.
         """
+
+    @abstractmethod
+    def intent(self, destination: Destination) -> Intent:
+        """What would be delivered, without asking the source more than what is there.
+
+        :raises ConfigurationError: an argument cannot be right.
+        """
+
+    def plan(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`execute` would read, assume and write, and what the role must allow. Nothing is sent.
+
+        ``airflow-xacct plan`` prints it; a test of a DAG may look at it. Templates must be rendered.
+
+        :returns: as JSON has it: task, reads, assumes, writes, role_needs, session_policy.
+        :raises ConfigurationError: a connection or an argument cannot be right.
+        """
+        from airflow_xacct.operators._delivery import has_commit_log, open_destination, task_identity
+        from airflow_xacct.operators._outline import outline
+
+        destination = open_destination(self.xacct_conn_id, bucket=self.bucket, prefix=self.prefix)
+        return outline(
+            destination,
+            self.intent(destination),
+            task_identity(context),
+            has_log=has_commit_log(),
+            allow_delete=self.allow_delete,
+            session_policy=self.session_policy,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Deliver, announce the asset, and return the summary.
@@ -132,12 +168,28 @@ class DeliveryOperator(BaseOperator):
         from airflow_xacct.operators._delivery import announce, deliver, open_destination, task_run
 
         destination = open_destination(self.xacct_conn_id, bucket=self.bucket, prefix=self.prefix)
-        with self.open_plan(destination) as plan:
-            delivered = deliver(
-                destination,
-                plan,
-                task_run(context),
-                allow_delete=self.allow_delete,
-                session_policy=self.session_policy,
-            )
+        run = task_run(context)
+        self._identity = run.identity
+        self._delivering = True
+        try:
+            with self.open_plan(destination) as plan:
+                delivered = deliver(
+                    destination,
+                    plan,
+                    run,
+                    allow_delete=self.allow_delete,
+                    session_policy=self.session_policy,
+                )
+        finally:
+            self._delivering = False
         return announce(context, self, destination, root=plan.root, delivered=delivered)
+
+    def on_kill(self) -> None:
+        """End a delivery that is under way, so that what it staged is aborted and what it reads from is closed.
+
+        Airflow 3 calls this in its handler of SIGTERM, in the thread that executes, and raises nothing itself: without
+        an exception from here the task would go on until SIGKILL. Airflow 2 raises one of its own after this.
+        """
+        if self._delivering and AIRFLOW_V_3_0_PLUS:
+            self._delivering = False  # the next signal must not disturb the cleaning up
+            raise SystemExit(KILLED_STATUS)

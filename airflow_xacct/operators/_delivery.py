@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow import __version__ as airflow_version
+from packaging.version import Version
+
 from airflow_xacct.access.policy import TaskNeeds, task_policy, with_guard
 from airflow_xacct.access.task_identity import TaskIdentity
 from airflow_xacct.delivery.boto3_store import Boto3Store
 from airflow_xacct.delivery.commit import DeliveryEngine
 from airflow_xacct.delivery.identity import DeliveryIdentity
-from airflow_xacct.delivery.log import AirflowTaskLog
 from airflow_xacct.delivery.progress import LogProgress
 from airflow_xacct.delivery.settings import TransferSettings
 from airflow_xacct.destination import narrow
 from airflow_xacct.destination.readers import AUTO, OFF
 from airflow_xacct.exceptions import InvalidArgumentError, OutsideDestinationError
+from airflow_xacct.hooks.commit_log import commit_log, commit_log_option
 from airflow_xacct.hooks.connections import connection_policy, load_destination, open_access
 from airflow_xacct.links.cloudtrail import CloudTrailLink
 from airflow_xacct.links.console import S3ConsoleLink
@@ -33,7 +36,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Delivered", "TaskRun", "announce", "deliver", "open_destination", "session_policy_of", "task_run"]
+_TASK_STATE_STORE = (3, 3)
+"""The Airflow since which a task has a state store."""
+
+__all__ = [
+    "Delivered",
+    "TaskRun",
+    "announce",
+    "deliver",
+    "has_commit_log",
+    "open_destination",
+    "session_policy_of",
+    "task_identity",
+    "task_run",
+]
 
 
 def open_destination(xacct_conn_id: str, *, bucket: str | None = None, prefix: str | None = None) -> Destination:
@@ -58,11 +74,14 @@ class TaskRun:
 
     :param identity: who asks.
     :param generation: how often the run was cleared.
-    :param log: where the delivery keeps its log; ``None`` before Airflow 3.3 and outside a task.
+    :param run_mark: changes when the run was cleared or made anew, as far as ``generation`` does not say it.
+    :param log: where the delivery keeps its log; ``None`` outside a task, and before Airflow 3.3 unless
+        ``[xacct] commit_log`` names a place.
     """
 
     identity: TaskIdentity
     generation: int = 0
+    run_mark: str = ""
     log: LogStore | None = None
 
 
@@ -80,25 +99,55 @@ class Delivered:
     sts_region: str | None
 
 
-def task_run(context: Mapping[str, Any]) -> TaskRun:
-    """Read a task's context; an empty one is outside a task."""
+def task_identity(context: Mapping[str, Any]) -> TaskIdentity:
+    """Who asks, from a task's context; an empty one is outside a task."""
     ti = context.get("ti")
     if ti is None:
-        return TaskRun(TaskIdentity())
+        return TaskIdentity()
     logical_date = context.get("logical_date")
-    store = context.get("task_state_store")
-    return TaskRun(
-        TaskIdentity(
-            dag_id=ti.dag_id,
-            task_id=ti.task_id,
-            run_id=ti.run_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-            try_number=ti.try_number or 0,
-            logical_date=logical_date.isoformat() if logical_date else "",
-        ),
-        generation=getattr(context.get("dag_run"), "clear_number", 0) or 0,
-        log=AirflowTaskLog(store) if store is not None else None,
+    return TaskIdentity(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        try_number=ti.try_number or 0,
+        logical_date=logical_date.isoformat() if logical_date else "",
     )
+
+
+def has_commit_log() -> bool:
+    """Whether a task of this Airflow would have a commit log."""
+    return Version(airflow_version).release >= _TASK_STATE_STORE or commit_log_option() == "variable"
+
+
+def task_run(context: Mapping[str, Any]) -> TaskRun:
+    """Read a task's context; an empty one is outside a task.
+
+    :raises InvalidArgumentError: ``[xacct] commit_log`` has an unknown value.
+    :raises CommitLogError: it names a place that this Airflow has not.
+    """
+    identity = task_identity(context)
+    ti = context.get("ti")
+    if ti is None:
+        return TaskRun(identity)
+    dag_run = context.get("dag_run")
+    return TaskRun(
+        identity,
+        generation=getattr(dag_run, "clear_number", 0) or 0,
+        run_mark=_run_mark(dag_run, ti),
+        log=commit_log(identity, context.get("task_state_store")),
+    )
+
+
+def _run_mark(dag_run: Any, ti: Any) -> str:
+    """What is the same for all tries, and not after a clear or in a run that was deleted and made again.
+
+    Before Airflow 3.2 ``clear_number`` counts only while the run is finished, but ``max_tries`` grows with every clear
+    (``clear_task_instances``). A run that is made again under the same name starts at another time; what is kept in
+    Variables does not go with the old one, as the task state store does.
+    """
+    started = getattr(dag_run, "start_date", None)
+    return f"{started.timestamp() if started else ''}/{getattr(ti, 'max_tries', '')}"
 
 
 def deliver(
@@ -132,6 +181,7 @@ def deliver(
             run_id=run.identity.run_id,
             map_index=run.identity.map_index,
             generation=run.generation,
+            run_mark=run.run_mark,
             session_arn=access.session_arn,
             dataset=plan.root,
         ),
@@ -144,6 +194,12 @@ def deliver(
         manifest="always" if plan.manifest_key else "never",
         manifest_attributes=plan.attributes,
         signature=plan.signature,
+        tombstone=plan.tombstone,
+        whole=plan.whole,
+        success_key=plan.success_key,
+        stand_in=plan.stand_in,
+        describe=plan.describe,
+        versions=plan.versions,
         allow_delete=allow_delete,
         progress=LogProgress(log, time.monotonic),
     )

@@ -30,7 +30,9 @@ class CrossAccountSqlDumpOperator(DumpOperator):
     :param sql_conn_id: the connection of the database. (templated)
     :param parameters: values of the query's placeholders, bound by the driver. (templated)
     :param fast_path: ``"auto"``, or ``"require"`` or ``"forbid"`` the database's own fast way.
-    :param fetch_rows: rows asked for at a time, and the most that one batch holds.
+    :param connections: PostgreSQL: so many connections read the query between them, as of one moment, where it is of
+        one table and neither sorted nor limited; the log says when one must do, and why.
+    :param fetch_rows: rows asked for at a time; by default what is fastest with the driver.
     :param read_only: let the database refuse to write, where it has such a transaction.
     :param statement_timeout_seconds: for the whole statement, reading included.
     :param column_types: Arrow types of columns by name, where the declared one does not fit.
@@ -54,7 +56,8 @@ class CrossAccountSqlDumpOperator(DumpOperator):
         sql_conn_id: str | XComArg,
         parameters: Sequence[Any] | Mapping[str, Any] | XComArg | None = None,
         fast_path: Literal["auto", "forbid", "require"] = "auto",
-        fetch_rows: int = 16_384,
+        connections: int = 1,
+        fetch_rows: int | None = None,
         read_only: bool = True,
         statement_timeout_seconds: float | None = None,
         column_types: Mapping[str, str] | None = None,
@@ -66,10 +69,17 @@ class CrossAccountSqlDumpOperator(DumpOperator):
         self.sql_conn_id: Any = sql_conn_id
         self.parameters: Any = parameters
         self.fast_path = fast_path
+        self.connections = connections
         self.fetch_rows = fetch_rows
         self.read_only = read_only
         self.statement_timeout_seconds = statement_timeout_seconds
         self.column_types = column_types
+
+    def sources(self) -> list[str]:
+        """The query; see :meth:`~airflow_xacct.operators._dump.DumpOperator.sources`."""
+        given = len(self.parameters or ())
+        bound = f", with {given} bound parameter{'' if given == 1 else 's'}" if given else ""
+        return [f"connection {self.sql_conn_id!r}{bound}: {' '.join(self.sql.split())}"]
 
     def open_plan(self, destination: Destination) -> AbstractContextManager[DeliveryPlan]:
         """Ask the query; see :meth:`~airflow_xacct.operators._base.DeliveryOperator.open_plan`."""
@@ -83,18 +93,13 @@ class CrossAccountSqlDumpOperator(DumpOperator):
             parameters=self.parameters,
             objects=self.dump_spec(),
             read=ReadOptions(
+                connections=self.connections,
                 fetch_rows=self.fetch_rows,
                 read_only=self.read_only,
                 statement_timeout_seconds=self.statement_timeout_seconds,
                 column_types=self.column_types or {},
             ),
             fast_path=self.fast_path,
-            metadata=self.metadata,
-            tags=self.tags,
-            storage_class=self.storage_class,
-            kms_key_id=self.kms_key_id,
-            manifest=self.manifest,
-            manifest_key=self.manifest_key,
-            if_exists=self.if_exists,
+            landing=self.landing_spec(),
         )
         return open_sql_dump(database_hook(self.sql_conn_id), spec, destination)

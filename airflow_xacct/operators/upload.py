@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import XComArg
 
+    from airflow_xacct.delivery.payload import ObjectPlan
     from airflow_xacct.destination import Destination
     from airflow_xacct.dump.plan import DeliveryPlan
+    from airflow_xacct.operators._outline import Intent
 
 __all__ = ["CrossAccountUploadOperator"]
 
@@ -78,6 +80,18 @@ class CrossAccountUploadOperator(DeliveryOperator):
 
     def open_plan(self, destination: Destination) -> AbstractContextManager[DeliveryPlan]:
         """Find the files; see :meth:`~airflow_xacct.operators._base.DeliveryOperator.open_plan`."""
+        return nullcontext(self._found(destination))
+
+    def intent(self, destination: Destination) -> Intent:
+        """Find the files; see :meth:`~airflow_xacct.operators._base.DeliveryOperator.intent`."""
+        from airflow_xacct.operators._outline import Intent
+
+        plan = self._found(destination)
+        objects = cast("Sequence[ObjectPlan]", plan.objects)
+        reads = [f"{each.payload.name}{_sized(each.payload.max_size_bytes)}" for each in objects]
+        return Intent(reads=reads, writes=[each.key for each in objects], known=True, plan=plan)
+
+    def _found(self, destination: Destination) -> DeliveryPlan:
         # what a task needs and a DAG file does not: boto3 among it
         from airflow_xacct.dump.upload import UploadSpec, plan_upload
 
@@ -99,13 +113,17 @@ class CrossAccountUploadOperator(DeliveryOperator):
             allow_empty=self.allow_empty,
             symlinks=self.symlinks,
         )
-        return nullcontext(plan_upload(spec, destination))
+        return plan_upload(spec, destination)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """What was read and what it became, for the OpenLineage provider."""
         from airflow_xacct.operators._lineage import delivery_lineage
 
         return delivery_lineage(self.source, task_instance.xcom_pull(task_ids=self.task_id, key="return_value"))
+
+
+def _sized(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f" ({size_bytes:,} bytes)"
 
 
 def _with_storage(source: Any) -> Any:

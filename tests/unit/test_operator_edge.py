@@ -12,7 +12,7 @@ import pytest
 from airflow_xacct.destination import Destination, parse
 from airflow_xacct.links.cloudtrail import event_history_url
 from airflow_xacct.links.console import S3ConsoleLink, console_url
-from airflow_xacct.operators import CrossAccountSqlDumpOperator, CrossAccountUploadOperator
+from airflow_xacct.operators import CrossAccountDumpOperator, CrossAccountSqlDumpOperator, CrossAccountUploadOperator
 from airflow_xacct.operators._assets import asset_alias_name, dataset_prefix
 
 
@@ -102,6 +102,7 @@ def test_the_event_history_of_a_session() -> None:
 
 OPERATORS: list[tuple[type[Any], dict[str, Any]]] = [
     (CrossAccountUploadOperator, {"xacct_conn_id": ""}),
+    (CrossAccountDumpOperator, {"xacct_conn_id": "", "key": ""}),
     (CrossAccountSqlDumpOperator, {"xacct_conn_id": "", "sql": "", "sql_conn_id": "", "key": ""}),
 ]
 
@@ -144,7 +145,12 @@ def test_every_template_field_exists_and_is_documented(kind: type[Any], needed: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "page"), [(CrossAccountUploadOperator, "upload"), (CrossAccountSqlDumpOperator, "sql-dump")]
+    ("kind", "page"),
+    [
+        (CrossAccountDumpOperator, "python-dump"),
+        (CrossAccountSqlDumpOperator, "sql-dump"),
+        (CrossAccountUploadOperator, "upload"),
+    ],
 )
 def test_every_argument_is_on_its_page(kind: type[Any], page: str) -> None:
     """An argument that no page names does not exist for its users."""

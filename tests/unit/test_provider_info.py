@@ -104,9 +104,14 @@ def test_no_example_of_an_external_id_invites_to_be_copied() -> None:
 
 def test_the_options_close_what_they_guard_by_default() -> None:
     options = INFO["config"]["xacct"]["options"]
-    assert sorted(options) == sorted(DeploymentOptions.__dataclass_fields__)
+    assert sorted(options) == sorted([*DeploymentOptions.__dataclass_fields__, "commit_log"])
     defaults = {name: option["default"] for name, option in options.items()}
-    assert defaults == {"allowed_endpoint_hosts": "", "allow_insecure": "False", "allow_proxies": "False"}
+    assert defaults == {
+        "allowed_endpoint_hosts": "",
+        "allow_insecure": "False",
+        "allow_proxies": "False",
+        "commit_log": "auto",
+    }
     DeploymentOptions.from_settings(allowed_endpoint_hosts=options["allowed_endpoint_hosts"]["example"])
 
 
