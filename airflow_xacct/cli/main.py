@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from airflow_xacct import __version__
 from airflow_xacct.cli import (
     audit_command,
+    commit_logs_command,
     demo_command,
     doctor_command,
     external_id_command,
+    plan_command,
     policy_command,
     sandbox_command,
     verify_command,
@@ -27,11 +29,13 @@ EXIT_INTERRUPTED = 130
 
 COMMANDS = (
     demo_command,
+    plan_command,
     doctor_command,
     policy_command,
     external_id_command,
     verify_command,
     audit_command,
+    commit_logs_command,
     sandbox_command,
 )
 

@@ -80,9 +80,11 @@ def test_airflows_own_command_line_has_the_same_commands() -> None:
     assert group.name == "xacct"
     assert {command.name for command in group.subcommands} == {
         "audit",
+        "commit-logs",
         "demo",
         "doctor",
         "external-id",
+        "plan",
         "policy",
         "sandbox",
         "verify",
