@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_xacct.exceptions import XacctError
-from airflow_xacct.operators import CrossAccountUploadOperator
+from airflow_xacct.operators import CrossAccountSqlDumpOperator, CrossAccountUploadOperator
 from airflow_xacct.sandbox import Scenario
 from tests.integration.airflow_context import StateStore, TaskTry
 
@@ -98,6 +100,36 @@ def _(box: Scenario, patch: pytest.MonkeyPatch, _tmp: Path) -> XacctError:
 def _(box: Scenario, patch: pytest.MonkeyPatch, _tmp: Path) -> XacctError:
     box.account_b.client("s3").put_object(Bucket=box.bucket, Key="airflow/a", Body=b"theirs")
     return error_of(patch, box, data="x", key="a")
+
+
+def dump_error(patch: pytest.MonkeyPatch, box: Scenario, folder: Path, *runs: dict[str, Any]) -> XacctError:
+    """Dump from SQLite, one time after the other with other arguments; return what the last one raises."""
+    path = folder / "source.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    patch.setenv("AIRFLOW_CONN_SOURCE_DB", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    patch.setenv("AIRFLOW_CONN_ACME", json.dumps({"conn_type": "aws_xacct", "extra": box.connection_extra}))
+    given = {"sql": "SELECT * FROM orders", "sql_conn_id": "source_db", "xacct_conn_id": "acme", "key": "orders/"}
+    store = StateStore()
+    *before, last = (
+        TaskTry(lambda run=run: CrossAccountSqlDumpOperator(task_id="upload", **given, **run), store) for run in runs
+    )
+    for number, task in enumerate(before):
+        task.run(clear_number=number)
+    with pytest.raises(XacctError) as caught:
+        last.run(clear_number=len(before))
+    return caught.value
+
+
+@shown_as("Another delivery has the manifest's key")
+def _(box: Scenario, patch: pytest.MonkeyPatch, tmp: Path) -> XacctError:
+    box.account_b.client("s3").put_object(Bucket=box.bucket, Key="airflow/orders/_manifest.json", Body=b"{}")
+    return dump_error(patch, box, tmp, {"if_exists": "error"})
+
+
+@shown_as("Objects of an earlier delivery would stay")
+def _(box: Scenario, patch: pytest.MonkeyPatch, tmp: Path) -> XacctError:
+    return dump_error(patch, box, tmp, {}, {"compression": "gzip"})
 
 
 @shown_as("The file is missing")
