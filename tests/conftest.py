@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ os.environ.update(
     }
 )
 
+#: the task's and the server's
+_MASKERS = ("airflow.sdk._shared.secrets_masker", "airflow._shared.secrets_masker")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the contract of the sandbox first: what it does not refuse, no other test can prove."""
@@ -36,6 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     """Remove the Airflow home of this run."""
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """Each test begins as a worker's process does: Airflow masks no secret yet.
+
+    Airflow compiles one pattern of all secrets again with each new one, so the secrets of all earlier tests would also
+    take most of the time of the later ones.
+    """
+    yield
+    for name in _MASKERS:
+        if name in sys.modules:
+            sys.modules[name].reset_secrets_masker()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -28,6 +29,7 @@ TAKES_NO_OWNER = {
 }
 
 
+@cache
 def _model() -> Any:
     return botocore.session.Session().get_service_model("s3")
 

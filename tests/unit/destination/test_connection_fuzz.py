@@ -104,6 +104,14 @@ def mutated(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
     return draw(st.sampled_from([value, [value], {"x": value}, f" {value}\n", str(value) * 50]) | json_values)
 
 
+#: Made once: to build and to check a strategy takes longer than to draw from it.
+VALUES = {field.name: mutated(likely(field)) for field in FIELDS}
+NOT_IN_THE_TABLE = (
+    st.sampled_from(["aws_secret_access_key", "rolearn", "assume_role_kwargs", "service_config"]) | words
+).filter(lambda text: text not in FIELDS_BY_NAME)
+SECRETS = st.sampled_from([SECRET, {"x": SECRET}, [SECRET], f'{{"ExternalId": "{SECRET}"}}'])
+
+
 @st.composite
 def connections(draw: st.DrawFn) -> dict[str, Any]:
     """Generate extras: most of the table, some of it wrong, and sometimes what is not in it."""
@@ -111,11 +119,9 @@ def connections(draw: st.DrawFn) -> dict[str, Any]:
     for field in FIELDS:
         # required extras are there mostly, the others mostly not, so that many connections are valid
         if draw(st.integers(0, 19)) < (19 if field.required else 4):
-            extra[field.name] = draw(mutated(likely(field)))
+            extra[field.name] = draw(VALUES[field.name])
     if not draw(st.integers(0, 4)):
-        names = st.sampled_from(["aws_secret_access_key", "rolearn", "assume_role_kwargs", "service_config"]) | words
-        name = draw(names.filter(lambda text: text not in FIELDS_BY_NAME))
-        extra[name] = draw(st.sampled_from([SECRET, {"x": SECRET}, [SECRET], f'{{"ExternalId": "{SECRET}"}}']))
+        extra[draw(NOT_IN_THE_TABLE)] = draw(SECRETS)
     return extra
 
 
@@ -189,4 +195,4 @@ def test_each_extra_is_sometimes_valid(field: Field, data: st.DataObject) -> Non
     if field.name == "allow_missing_external_id":
         del minimal["external_id"]
     assert isinstance(outcome({**minimal, field.name: field.example}, OPTIONS[1]), Destination)
-    outcome({**minimal, field.name: data.draw(mutated(likely(field)))}, OPTIONS[1])
+    outcome({**minimal, field.name: data.draw(VALUES[field.name])}, OPTIONS[1])
