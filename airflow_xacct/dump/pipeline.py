@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_xacct.delivery.payload import BytesPayload, ObjectPlan
 from airflow_xacct.delivery.store import ObjectAttributes
@@ -23,6 +23,9 @@ from airflow_xacct.dump.rolling import Begin, Event, Limits, Roller, event_size_
 from airflow_xacct.dump.rows import RowSource, TextSource
 from airflow_xacct.dump.schema import Column, DumpSchema, PartitionColumn, arrow_columns, arrow_name, fixed_partitions
 from airflow_xacct.exceptions import InvalidArgumentError, SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["MIN_OBJECT_BYTES", "DumpSpec", "ObjectDump", "dump_objects"]
 
@@ -53,12 +56,14 @@ def dump_objects(
     **Memory.** Two threads work ahead of the one who reads, the source and the encoder::
 
         peak = SOURCE_AHEAD_BYTES + 3 batches      one being made, one waiting above the limit, one being encoded
-             + text of a batch x 2                 at most 16 MiB of Arrow data are encoded at once
+             + batch x 5                           text only: its columns as text, and its lines; a batch of more than
+                                                   2 MiB is encoded in pieces of 1 to 2 MiB
              + block + OBJECT_AHEAD_BYTES          blocks: 1 MiB of text, 64 MiB of Arrow data for Parquet
-             + compressed row group x 4            Parquet only
+             + part                                the text that waits while a part is put together of it
+             + compressed row group x 4            Parquet only; for it a quarter of a block may be ahead
 
     A block of text that grows beyond 1 MiB is a single row that is as large. What the upload holds comes on top
-    (:class:`~airflow_xacct.delivery.settings.TransferSettings`).
+    (:class:`~airflow_xacct.delivery.settings.TransferSettings`), and what allocators keep of what was freed.
 
     :param source: closed when the block ends, or when this raises.
     :param attributes: what S3 stores beside each object; an empty content type and KMS key are filled in.
@@ -266,7 +271,7 @@ class ObjectDump:
             ),
         )
         ahead_bytes = max(SOURCE_AHEAD_BYTES, encoder.block_bytes // 4)
-        batches = self._ahead(source.batches(), lambda batch: int(batch.nbytes), ahead_bytes, "xacct-source")
+        batches = self._ahead(source.batches(), _held_bytes, ahead_bytes, "xacct-source")
         rows = (plain_batch(batch, given, plain) for batch in batches)
         segments = hive.segments(rows) if hive else (("", batch) for batch in rows)
         return Roller(encoder, spec.limits).events(segments)
@@ -280,3 +285,8 @@ def _check_columns(names: Sequence[str]) -> None:
             where="sql",
             remedy="Give each column a name of its own (SELECT ... AS ...).",
         )
+
+
+def _held_bytes(batch: pa.RecordBatch) -> int:
+    """What a batch keeps in memory; that of its rows alone takes long to find out."""
+    return int(batch.get_total_buffer_size())

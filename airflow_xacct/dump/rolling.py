@@ -113,7 +113,8 @@ class _Writer:
         yield from self.begin()
         assert self._object is not None  # noqa: S101 - begun just now
         self._object.rows += sum(held.rows for held in block)
-        yield from self._chunk(self._object.encoder.add(block))
+        for data in self._object.encoder.add(block):
+            yield from self._chunk(data)
         self._object.blocks += 1
         if self.room_rows == 0:
             yield from self.end()

@@ -12,7 +12,6 @@ from airflow_xacct.dump.arrow_constants import constant
 from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.dump.formats.csv_fields import END_OF_DATA, FORMULA, HARMLESS
 from airflow_xacct.dump.formats.csv_options import CsvOptions
-from airflow_xacct.dump.formats.scalar_text import joined
 from airflow_xacct.dump.formats.text_rows import special_bytes
 from airflow_xacct.exceptions import SourceError
 
@@ -54,7 +53,7 @@ class Fields(ABC):
             return text
         formula = pc.and_not(formula, pc.match_substring_regex(text, HARMLESS))
         if self._options.formulas == "escape":
-            return texts.if_else(formula, joined("'", text), text)
+            return texts.if_else(formula, texts.join("'", text), text)
         if pc.any(formula, min_count=0).as_py():
             raise SourceError(
                 f"the column {column!r} holds a text that a spreadsheet would take for a formula",
@@ -90,13 +89,13 @@ class QuotedFields(Fields):
         """See :class:`Fields`."""
         options = self._options
         if options.quoting == "all" or (options.quoting == "nonnumeric" and not numeric):
-            return joined(options.quote_char, text, options.quote_char)
+            return texts.join(options.quote_char, text, options.quote_char)
         if not options.null_text:
             return text  # a number or date is never empty
         alike = pc.equal(text, constant(options.null_text))
         if not pc.any(alike, min_count=0).as_py():
             return text
-        return texts.if_else(alike, joined(options.quote_char, text, options.quote_char), text)
+        return texts.if_else(alike, texts.join(options.quote_char, text, options.quote_char), text)
 
     def _in_quotes(self, text: pa.Array, found: set[int]) -> pa.Array:
         quote, escape = self._options.quote_char, self._options.escape_char
@@ -104,7 +103,7 @@ class QuotedFields(Fields):
             inner = texts.replace_substring(text, quote, quote * 2) if ord(quote) in found else text
         else:
             inner = _escaped(text, escape, found & {ord(quote), ord(escape)})
-        return joined(quote, inner, quote)
+        return texts.join(quote, inner, quote)
 
 
 class BareFields(Fields):

@@ -23,7 +23,6 @@ from airflow_xacct.dump.formats.options import JsonLinesOptions
 from airflow_xacct.dump.formats.scalar_text import (
     CSV_DIALECT,
     JSON_DIALECT,
-    TEXT,
     Dialect,
     has_scalar_text,
     scalar_text,
@@ -62,9 +61,8 @@ class CsvEncoder(RowTextEncoder):
         options = self._options
         null = options.null_text
         # a last field with its line end takes one join less than a line end behind each line
-        end, delimiter = constant(options.line_terminator), constant(options.delimiter)
-        fields[-1] = texts.join(fields[-1], end, constant(""), null_handling="replace", null_replacement=null)
-        lines = texts.join(*fields, delimiter, null_handling="replace", null_replacement=null)
+        fields[-1] = texts.join(fields[-1], options.line_terminator, null=null)
+        lines = texts.join(*fields, separator=options.delimiter, null=null)
         return lines if options.codec == "utf-8" else self._encoded(lines, batch)
 
     def _field(self, field: pa.Field, column: pa.Array) -> pa.Array:
@@ -76,7 +74,7 @@ class CsvEncoder(RowTextEncoder):
         if has_scalar_text(kind):
             text = scalar_text(column, self._dialect, field.name)
         elif isinstance(kind, pa.JsonType):
-            text = texts.cast(column.storage, TEXT)
+            text = texts.as_text(column.storage)
         else:
             text = json_text(column, field.name, _NESTED)
         if T.is_string(kind) or T.is_large_string(kind):

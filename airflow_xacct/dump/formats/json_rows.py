@@ -11,12 +11,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from airflow_xacct.dump.arrow_constants import constant
 from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.dump.formats.columns import unknown_type
 from airflow_xacct.dump.formats.json_values import bare_json, has_json
 from airflow_xacct.dump.formats.options import JsonLinesOptions
-from airflow_xacct.dump.formats.scalar_text import joined
 from airflow_xacct.dump.formats.spec import EncoderSettings
 from airflow_xacct.dump.formats.text_rows import RowTextEncoder
 
@@ -53,22 +51,21 @@ _Column = tuple[str, pa.Array, str]
 
 
 def _with_nulls(columns: Iterator[_Column]) -> pa.Array:
-    parts: list[pa.Array | pa.Scalar] = []
+    parts: list[pa.Array | str] = []
     between = "{"
     for name, text, quote in columns:
         if quote and text.null_count:
             # null has no quotes, so they cannot stand in the text between the columns
-            text, quote = joined('"', text, '"'), ""  # noqa: PLW2901
-        parts += [constant(f"{between}{name}:{quote}"), text]
+            text, quote = texts.join('"', text, '"'), ""  # noqa: PLW2901
+        parts += [f"{between}{name}:{quote}", text]
         between = f"{quote},"
-    parts += [constant(between.removesuffix(",") + "}\n"), constant("")]
-    return texts.join(*parts, null_handling="replace", null_replacement="null")
+    return texts.join(*parts, between.removesuffix(",") + "}\n", null="null")
 
 
 def _without_nulls(columns: Iterator[_Column]) -> pa.Array:
-    members = [joined(f",{name}:{quote}", text, quote) for name, text, quote in columns]
-    inside = texts.join(*members, constant(""), null_handling="replace", null_replacement="")
-    return joined("{", texts.utf8_slice_codeunits(inside, 1), "}\n")
+    members = [texts.join(f",{name}:{quote}", text, quote) for name, text, quote in columns]
+    inside = texts.join(*members, null="")
+    return texts.join("{", texts.utf8_slice_codeunits(inside, 1), "}\n")
 
 
 def make_encoder(schema: pa.Schema, settings: EncoderSettings) -> JsonLinesEncoder:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from airflow_xacct.dump.arrow_constants import constant, null
 from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.dump.formats.options import JsonLinesOptions
-from airflow_xacct.dump.formats.scalar_text import JSON_DIALECT, TEXT, has_scalar_text, joined, scalar_text
+from airflow_xacct.dump.formats.scalar_text import JSON_DIALECT, has_scalar_text, scalar_text
 from airflow_xacct.dump.formats.text_rows import special_bytes
 from airflow_xacct.exceptions import SourceError
 
@@ -58,7 +58,7 @@ def json_text(array: pa.Array, column: str, options: JsonLinesOptions) -> pa.Arr
     :raises SourceError: a value that JSON cannot hold.
     """
     text, quoted = bare_json(array, column, options)
-    return joined('"', text, '"') if quoted else text
+    return texts.join('"', text, '"') if quoted else text
 
 
 def bare_json(array: pa.Array, column: str, options: JsonLinesOptions) -> tuple[pa.Array, bool]:
@@ -68,7 +68,7 @@ def bare_json(array: pa.Array, column: str, options: JsonLinesOptions) -> tuple[
     """
     kind = array.type
     if isinstance(kind, pa.JsonType):
-        return _one_line(texts.cast(array.storage, TEXT)), False
+        return _one_line(texts.as_text(array.storage)), False
     if T.is_floating(kind):
         return _float(array, column, options.non_finite), False
     if has_scalar_text(kind):
@@ -88,7 +88,7 @@ def bare_json(array: pa.Array, column: str, options: JsonLinesOptions) -> tuple[
         made = _map(array, inner)
     else:
         made = _list(array, inner)
-    return texts.if_else(pc.is_null(array), null(TEXT), made), False
+    return texts.if_else(pc.is_null(array), null(texts.TEXT), made), False
 
 
 def _escaped(text: pa.Array) -> pa.Array:
@@ -123,8 +123,8 @@ def _float(array: pa.Array, column: str, non_finite: str) -> pa.Array:
             f"{JsonLinesOptions.__name__}(non_finite='text') or 'null'.",
         )
     if non_finite == "null":
-        return texts.if_else(finite, text, null(TEXT))
-    return texts.if_else(finite, text, joined('"', text, '"'))
+        return texts.if_else(finite, text, null(texts.TEXT))
+    return texts.if_else(finite, text, texts.join('"', text, '"'))
 
 
 _Inner = Callable[[pa.Array], pa.Array]
@@ -136,14 +136,14 @@ def _struct(array: pa.Array, inner: _Inner) -> pa.Array:
     parts: list[pa.Array | str] = []
     for number, (field, values) in enumerate(zip(array.type, array.flatten(), strict=True)):
         parts += [("," if number else "{") + json.dumps(field.name, ensure_ascii=False) + ":", inner(values)]
-    return joined(*parts, "}")
+    return texts.join(*parts, "}")
 
 
 def _map(array: pa.Array, inner: _Inner) -> pa.Array:
     keys, items = inner(_visible(array, array.keys)), inner(_visible(array, array.items))
     if T.is_string(array.type.key_type) or T.is_large_string(array.type.key_type):
-        return _gathered(array, joined(keys, ":", items), "{}")
-    return _gathered(array, joined('{"key":', keys, ',"value":', items, "}"), "[]")
+        return _gathered(array, texts.join(keys, ":", items), "{}")
+    return _gathered(array, texts.join('{"key":', keys, ',"value":', items, "}"), "[]")
 
 
 def _list(array: pa.Array, inner: _Inner) -> pa.Array:
@@ -162,7 +162,7 @@ def _gathered(array: pa.Array, values: pa.Array, brackets: str) -> pa.Array:
     """The texts of the values of each list, behind one another."""
     offsets = pc.subtract(array.offsets, array.offsets[0]).cast(pa.int32())
     inside = texts.join_lists(pa.ListArray.from_arrays(offsets, values), constant(","))
-    return joined(brackets[0], inside, brackets[1])
+    return texts.join(brackets[0], inside, brackets[1])
 
 
 def _is_exact_number(kind: pa.DataType) -> bool:

@@ -100,10 +100,9 @@ class _Sink:
     def close(self) -> None:
         """There is nothing to close."""
 
-    def taken(self) -> bytes:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
+    def taken(self) -> list[bytes]:
+        parts, self._parts = self._parts, []
+        return parts
 
 
 class ParquetObject:
@@ -134,7 +133,7 @@ class ParquetObject:
         """Nothing yet: how columns are written depends on the first rows."""
         return b""
 
-    def add(self, block: Sequence[Slice[ArrowRows]], /) -> Data:
+    def add(self, block: Sequence[Slice[ArrowRows]], /) -> Sequence[Data]:
         """The rows of a block, as one row group.
 
         :raises SourceError: Parquet cannot hold them, or they are not sorted as was said.
@@ -165,7 +164,7 @@ class ParquetObject:
         if self._writer is None:
             self._writer = self._open(self._plan.dictionaries or [])
         self._writer.close()
-        return self._sink.taken()
+        return b"".join(self._sink.taken())
 
     def _open(self, dictionaries: list[str]) -> pq.ParquetWriter:
         options = self._options

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,11 +18,9 @@ from airflow_xacct.dump.arrow_constants import bytes_like, constant
 from airflow_xacct.dump.formats import text_functions as texts
 from airflow_xacct.exceptions import SourceError
 
-__all__ = ["CSV_DIALECT", "JSON_DIALECT", "Dialect", "has_scalar_text", "joined", "scalar_text"]
+__all__ = ["CSV_DIALECT", "JSON_DIALECT", "Dialect", "has_scalar_text", "scalar_text"]
 
 T = pa.types
-TEXT = pa.string()
-_NOTHING = constant("")
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days since 1970
 _DAY = 86_400
@@ -56,18 +55,9 @@ CSV_DIALECT = Dialect(date_time_separator=" ", utc="+00", binary=_hex)
 JSON_DIALECT = Dialect(date_time_separator="T", utc="+00:00", binary=base64.b64encode)
 
 
-def joined(*parts: pa.Array | str) -> pa.Array:
-    """The parts of each row behind one another; NULL where one of them is."""
-    return texts.join(*map(_constant, parts), _NOTHING)
-
-
-def _constant(part: pa.Array | str) -> pa.Array | pa.Scalar:
-    return constant(part) if isinstance(part, str) else part
-
-
 def has_scalar_text(kind: pa.DataType) -> bool:
     """Whether :func:`scalar_text` knows a type."""
-    return isinstance(kind, pa.UuidType) or any(check(kind) for check, _ in _WRITERS)
+    return isinstance(kind, pa.UuidType) or _writer(kind) is not None
 
 
 def scalar_text(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
@@ -79,17 +69,23 @@ def scalar_text(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
     """
     if isinstance(array.type, pa.UuidType):
         return _uuid(array.storage)
-    writer = next(write for check, write in _WRITERS if check(array.type))
-    return writer(array, dialect, column)
+    write = _writer(array.type)
+    assert write is not None  # noqa: S101 - has_scalar_text() said so
+    return write(array, dialect, column)
+
+
+@functools.lru_cache(maxsize=256)
+def _writer(kind: pa.DataType) -> _Writer | None:
+    return next((write for check, write in _WRITERS if check(kind)), None)
 
 
 def _cast(array: pa.Array, *_: object) -> pa.Array:
-    return texts.cast(array, TEXT)
+    return texts.as_text(array)
 
 
 def _float(array: pa.Array, *_: object) -> pa.Array:
     """Shortest digits that read back the same; NaN and infinity in PostgreSQL's words."""
-    text = texts.cast(array, TEXT)
+    text = texts.as_text(array)
     if pc.all(pc.is_finite(array), min_count=0).as_py():
         return text
     for arrow, postgres in (("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")):
@@ -100,17 +96,17 @@ def _float(array: pa.Array, *_: object) -> pa.Array:
 def _decimal(array: pa.Array, *_: object) -> pa.Array:
     kind = array.type
     if kind.scale < 0:
-        return texts.cast(array.cast(pa.decimal256(kind.precision - kind.scale, 0)), TEXT)
+        return texts.as_text(array.cast(pa.decimal256(kind.precision - kind.scale, 0)))
     if kind.scale <= _PLAIN_SCALE:
-        return texts.cast(array, TEXT)
+        return texts.as_text(array)
     unscaled = type(array).from_buffers(
         _DECIMALS[kind.bit_width](kind.precision, 0), len(array), array.buffers(), offset=array.offset
     )
-    digits = texts.cast(unscaled, TEXT)
-    sign = texts.if_else(pc.starts_with(digits, "-"), constant("-"), _NOTHING)
+    digits = texts.as_text(unscaled)
+    sign = texts.if_else(pc.starts_with(digits, "-"), constant("-"), constant(""))
     digits = texts.ascii_lpad(texts.ascii_ltrim(digits, "-"), kind.scale + 1, "0")
     whole = texts.utf8_slice_codeunits(digits, 0, -kind.scale)
-    return joined(sign, whole, ".", texts.utf8_slice_codeunits(digits, -kind.scale))
+    return texts.join(sign, whole, ".", texts.utf8_slice_codeunits(digits, -kind.scale))
 
 
 _DECIMALS = {32: pa.decimal32, 64: pa.decimal64, 128: pa.decimal128, 256: pa.decimal256}
@@ -123,7 +119,7 @@ def _trimmed(text: pa.Array) -> pa.Array:
 
 def _date(array: pa.Array, _: Dialect, column: str) -> pa.Array:
     _check_years(array.view(pa.int32()), 1, column, array.type)
-    return texts.cast(array, TEXT)
+    return texts.as_text(array)
 
 
 def _timestamp(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
@@ -132,12 +128,12 @@ def _timestamp(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
     _check_years(ticks, _UNITS[kind.unit] * _DAY, column, kind)
     local = ticks.view(pa.timestamp(kind.unit))
     try:
-        text = texts.cast(local.cast(pa.timestamp("s")), TEXT)
+        text = texts.as_text(local.cast(pa.timestamp("s")))
     except pa.ArrowInvalid:  # it has fractions of a second
-        text = _trimmed(texts.cast(local, TEXT))
+        text = _trimmed(texts.as_text(local))
     if dialect.date_time_separator != " ":
         text = texts.replace_substring(text, " ", dialect.date_time_separator)
-    return text if kind.tz is None else joined(text, dialect.utc)
+    return text if kind.tz is None else texts.join(text, dialect.utc)
 
 
 def _check_years(ticks: pa.Array, per_day: int, column: str, kind: pa.DataType) -> None:
@@ -152,7 +148,7 @@ def _check_years(ticks: pa.Array, per_day: int, column: str, kind: pa.DataType) 
 
 
 def _time(array: pa.Array, *_: object) -> pa.Array:
-    text = texts.cast(array, TEXT)
+    text = texts.as_text(array)
     return text if array.type.unit == "s" else _trimmed(text)
 
 
@@ -164,13 +160,13 @@ def _duration(array: pa.Array, *_: object) -> pa.Array:
         pa.decimal128(_INT64_DIGITS, digits), len(whole), whole.buffers(), offset=whole.offset
     )
     seconds = _decimal(ticks)
-    return joined("PT", _trimmed(seconds) if digits else seconds, "S")
+    return texts.join("PT", _trimmed(seconds) if digits else seconds, "S")
 
 
 def _interval(array: pa.Array, *_: object) -> pa.Array:
     """ISO 8601, such as ``P1M2DT3.5S``; months, days and nanoseconds do not become one another."""
     made = [b"" if value is None else _iso_interval(*value).encode() for value in array.to_pylist()]
-    return bytes_like(made, array, TEXT)
+    return bytes_like(made, array, texts.TEXT)
 
 
 def _iso_interval(months: int, days: int, nanoseconds: int) -> str:
@@ -184,7 +180,7 @@ def _iso_interval(months: int, days: int, nanoseconds: int) -> str:
 
 def _binary(array: pa.Array, dialect: Dialect, _: str) -> pa.Array:
     made = [b"" if value is None else dialect.binary(value) for value in array.to_pylist()]
-    return bytes_like(made, array, TEXT)
+    return bytes_like(made, array, texts.TEXT)
 
 
 def _uuid(array: pa.Array) -> pa.Array:
@@ -193,7 +189,7 @@ def _uuid(array: pa.Array) -> pa.Array:
         digits = value.hex() if value is not None else ""
         parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
         made.append("-".join(parts).encode() if digits else b"")
-    return bytes_like(made, array, TEXT)
+    return bytes_like(made, array, texts.TEXT)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -24,8 +24,8 @@ class ObjectEncoder(Protocol):
         """What stands before the first row."""
         ...
 
-    def add(self, block: Sequence[Slice[Any]], /) -> Data:
-        """More rows: a block of pieces that the same format made."""
+    def add(self, block: Sequence[Slice[Any]], /) -> Sequence[Data]:
+        """More rows: a block of pieces that the same format made. Returns what is to be written, in order."""
         ...
 
     def finish(self) -> Data:

@@ -57,19 +57,18 @@ class TextObject:
 
     def start(self) -> Data:
         """The header."""
-        return self._out(self._header)
+        return self._header if self._compressor is None else self._compressor.compress(self._header)
 
-    def add(self, block: Sequence[Slice[TextPiece]], /) -> Data:
-        """The rows of a block."""
+    def add(self, block: Sequence[Slice[TextPiece]], /) -> Sequence[Data]:
+        """The rows of a block; as they lie, unless a compressor must have them in one piece."""
         parts = [held.piece.cut(held.start, held.stop) for held in block]
-        return self._out(parts[0] if len(parts) == 1 else b"".join(parts))
+        if self._compressor is None:
+            return parts
+        return [self._compressor.compress(parts[0] if len(parts) == 1 else b"".join(parts))]
 
     def finish(self) -> Data:
         """What the compressor kept to itself."""
         return b"" if self._compressor is None else self._compressor.flush()
-
-    def _out(self, data: Data) -> Data:
-        return data if self._compressor is None else self._compressor.compress(data)
 
 
 class TextEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
@@ -54,7 +55,9 @@ class RowTextEncoder(TextEncoder):
 
     def pieces(self, batch: pa.RecordBatch, /) -> Iterator[EncodedRows]:
         """See :class:`~airflow_xacct.dump.formats.spec.RowEncoder`."""
-        if batch.nbytes > BATCH_BYTES and batch.num_rows > 1:
+        # the size of a slice takes long to find out, and need not where all it is of is small
+        large = batch.get_total_buffer_size() > BATCH_BYTES and batch.nbytes > BATCH_BYTES
+        if large and batch.num_rows > 1:
             half = batch.num_rows // 2
             yield from self.pieces(batch.slice(0, half))
             yield from self.pieces(batch.slice(half))
@@ -88,4 +91,9 @@ def special_bytes(array: pa.Array, special: bytes) -> set[int]:
         return set()
     ends = memoryview(offsets).cast("B").cast("i")
     text = bytes(memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]])
-    return set(text.translate(None, bytes(set(range(256)) - set(special))))
+    return set(text.translate(None, _all_but(special)))
+
+
+@functools.cache
+def _all_but(special: bytes) -> bytes:
+    return bytes(set(range(256)) - set(special))

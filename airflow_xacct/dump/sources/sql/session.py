@@ -48,7 +48,7 @@ class ReadOptions:
     """
 
     fetch_rows: int | None = None
-    block_bytes: int = 1024**2
+    block_bytes: int = 512 * 1024
     read_only: bool = True
     statement_timeout_seconds: float | None = None
     connections: int = 1

@@ -29,9 +29,9 @@ def _encode(name: str, *batches: pa.RecordBatch, **settings: Any) -> bytes:
         for piece in encoder.pieces(plain_batch(batch, given, plain)):
             cutter.feed(piece)
             while block := cutter.take():
-                parts.append(made.add(block))
+                parts += made.add(block)
     while block := cutter.take(final=True):
-        parts.append(made.add(block))
+        parts += made.add(block)
     parts.append(made.finish())
     return b"".join(parts)
 
