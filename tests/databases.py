@@ -16,13 +16,14 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Server", "ServerMissing", "mariadb_server", "postgres_server"]
+__all__ = ["Server", "ServerMissing", "mariadb_server", "poll", "postgres_server"]
 
 _START_SECONDS = 60
 _READY = re.compile(r"ready (to accept|for) connections")
@@ -188,3 +189,9 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def poll(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true; of servers, which tell nobody when a query has begun or ended."""
+    pause = threading.Event()
+    return any(condition() or pause.wait(0.05) for _ in range(400))

@@ -60,7 +60,7 @@ def dump_objects(
                                                    2 MiB is encoded in pieces of 1 to 2 MiB
              + block + OBJECT_AHEAD_BYTES          blocks: 1 MiB of text, 64 MiB of Arrow data for Parquet
              + part                                the text that waits while a part is put together of it
-             + compressed row group x 4            Parquet only; for it a quarter of a block may be ahead
+             + compressed row group x 2            Parquet only; for it a quarter of a block may be ahead
 
     A block of text that grows beyond 1 MiB is a single row that is as large. What the upload holds comes on top
     (:class:`~airflow_xacct.delivery.settings.TransferSettings`), and what allocators keep of what was freed.

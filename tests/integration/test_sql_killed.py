@@ -8,8 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import psycopg
 import pymysql
 import pytest
 
-from tests.databases import Server, ServerMissing, mariadb_server, postgres_server
+from tests.databases import Server, ServerMissing, mariadb_server, poll, postgres_server
 
 #: a process as Airflow's: SIGTERM raises in the main thread, which waits for what other threads read
 TASK = """
@@ -76,12 +75,6 @@ def task(**asked: Any) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-def poll(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true; of servers, which tell nobody when a query has begun or ended."""
-    pause = threading.Event()
-    return any(condition() or pause.wait(0.05) for _ in range(400))
 
 
 @pytest.fixture(scope="module")

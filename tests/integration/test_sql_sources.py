@@ -24,7 +24,7 @@ from airflow_xacct.dump.sources.sql.open import open_sql_source
 from airflow_xacct.dump.sources.sql.query import SqlQuery
 from airflow_xacct.dump.sources.sql.session import ReadOptions
 from airflow_xacct.exceptions import InvalidArgumentError, SourceError, SourceNotFoundError, SourceUnreadableError
-from tests.databases import Server, ServerMissing, mariadb_server, postgres_server
+from tests.databases import Server, ServerMissing, mariadb_server, poll, postgres_server
 
 UTC = dt.UTC
 
@@ -468,11 +468,12 @@ def test_close_cancels_the_query_of_another_thread(
     assert len(errors) == 1
     assert isinstance(errors[0], SourceUnreadableError)
     assert "stopped after" in str(errors[0])
-    running = admin.execute(
+    running = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid() AND state = 'active'"
-    ).fetchone()
-    assert running == (0,)
+    )
+    # the server takes a moment to hear of it, and would sleep for ten minutes
+    assert poll(lambda: admin.execute(running).fetchone() == (0,))
     source.close()
 
 
