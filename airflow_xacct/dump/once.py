@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -58,8 +58,7 @@ class OnceReader:
 
     def __init__(self, payload: OncePayload) -> None:
         self._payload = payload
-        self._waiting: deque[memoryview] = deque()
-        self._waiting_bytes = 0
+        self._rest: memoryview | None = None
         self._rows = 0
         self._closed = False
 
@@ -73,19 +72,14 @@ class OnceReader:
 
         :raises SourceError: the source failed.
         """
-        while self._waiting_bytes < size_bytes and not self._payload.ended:
-            self._draw()
-        wanted: list[memoryview] = []
+        # written as it comes, so that no more waits than what is left of one chunk
+        body = io.BytesIO()
         missing = size_bytes
-        while self._waiting and missing:
-            chunk = self._waiting.popleft()
-            if len(chunk) > missing:
-                self._waiting.appendleft(chunk[missing:])
-                chunk = chunk[:missing]
-            wanted.append(chunk)
-            missing -= len(chunk)
-        self._waiting_bytes -= size_bytes - missing
-        return b"".join(wanted)
+        while missing and (chunk := self._chunk()) is not None:
+            written = body.write(chunk[:missing])
+            missing -= written
+            self._rest = chunk[written:] if written < len(chunk) else None
+        return body.getvalue()
 
     def finish(self) -> None:
         """Rows that passed by do not change."""
@@ -93,8 +87,13 @@ class OnceReader:
     def close(self) -> None:
         """Let go of what was not read."""
         self._closed = True
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._rest = None
+
+    def _chunk(self) -> memoryview | None:
+        """The rest of the chunk before, or the next one; ``None`` at the end."""
+        while self._rest is None and not self._payload.ended:
+            self._draw()
+        return self._rest
 
     def _draw(self) -> None:
         try:
@@ -108,8 +107,7 @@ class OnceReader:
                 remedy="Let the task run again.",
             )
         if isinstance(event, Chunk):
-            self._waiting.append(memoryview(event.data))
-            self._waiting_bytes += len(event.data)
+            self._rest = memoryview(event.data)
             self._rows = event.rows
         elif isinstance(event, End):
             self._payload.rows = self._rows = event.rows

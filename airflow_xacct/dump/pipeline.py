@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MIN_OBJECT_BYTES", "DumpSpec", "ObjectDump", "dump_objects"]
 
-SOURCE_AHEAD_BYTES = 4 * 1024 * 1024
+SOURCE_AHEAD_BYTES = 2 * 1024 * 1024
 """How much a source may be ahead of the encoder, or a quarter of a block where that is more: it goes on meanwhile."""
 
-OBJECT_AHEAD_BYTES = 4 * 1024 * 1024
+OBJECT_AHEAD_BYTES = 2 * 1024 * 1024
 """How much the encoder may be ahead of the upload."""
 
 
@@ -59,7 +59,6 @@ def dump_objects(
              + batch x 5                           text only: its columns as text, and its lines; a batch of more than
                                                    2 MiB is encoded in pieces of 1 to 2 MiB
              + block + OBJECT_AHEAD_BYTES          blocks: 1 MiB of text, 64 MiB of Arrow data for Parquet
-             + part                                the text that waits while a part is put together of it
              + compressed row group x 2            Parquet only; for it a quarter of a block may be ahead
 
     A block of text that grows beyond 1 MiB is a single row that is as large. What the upload holds comes on top

@@ -82,11 +82,11 @@ class TextSource(Protocol):
         ...
 
     def blocks(self) -> Iterator[TextBlock]:
-        """The text, about 1 MiB at a time, cut at row ends.
+        """The text, about 512 KiB at a time, cut at row ends.
 
-        Where it is cut depends on the rows alone (say, at the first row end after each MiB), not on how the network
-        happened to hand them over: objects roll between blocks. Called once, and read in one thread, which need not
-        be the one that made the source.
+        Where it is cut depends on the rows alone (say, at the first row end after so many bytes), not on how the
+        network happened to hand them over: objects roll between blocks. Called once, and read in one thread, which
+        need not be the one that made the source.
         """
         ...
 

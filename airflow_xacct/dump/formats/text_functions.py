@@ -1,9 +1,4 @@
-"""Those of Arrow's functions that make texts, in memory from the C library.
-
-The allocator that Arrow comes with (mimalloc) has pages of their own for each size, and keeps what was freed: texts of
-some hundred KiB took it three times what was in use. Its pool is the default of the whole process, which is not ours,
-so another one is named with each call.
-"""
+"""Those of Arrow's functions that make texts, in a pool of our own (:mod:`airflow_xacct.dump.arrow_pool`)."""
 
 from __future__ import annotations
 
@@ -14,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_xacct.dump.arrow_constants import constant
+from airflow_xacct.dump.arrow_pool import POOL
 
 __all__ = [
-    "POOL",
     "TEXT",
     "as_text",
     "ascii_lpad",
@@ -29,9 +24,6 @@ __all__ = [
     "replace_substring",
     "utf8_slice_codeunits",
 ]
-
-POOL = pa.system_memory_pool()
-"""Where texts lie."""
 
 TEXT = pa.string()
 

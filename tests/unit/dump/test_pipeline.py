@@ -10,6 +10,7 @@ import random
 import sys
 import threading
 import tracemalloc
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -26,9 +27,12 @@ from airflow_xacct.delivery.fake_store import FakeStore
 from airflow_xacct.delivery.identity import DeliveryIdentity
 from airflow_xacct.delivery.store import ObjectAttributes
 from airflow_xacct.destination import Destination, parse
+from airflow_xacct.dump.arrow_pool import POOL
 from airflow_xacct.dump.formats import CsvOptions, JsonLinesOptions, ParquetOptions
+from airflow_xacct.dump.once import OncePayload
 from airflow_xacct.dump.pipeline import MIN_OBJECT_BYTES, DumpSpec, ObjectDump, dump_objects
 from airflow_xacct.dump.read_ahead import ReadAhead, ReadAheadStopped
+from airflow_xacct.dump.rolling import Chunk, End, Event
 from airflow_xacct.dump.rows import RowSource, TextBlock, TextSource
 from airflow_xacct.exceptions import (
     InvalidArgumentError,
@@ -556,6 +560,31 @@ def test_rows_pass_by_once(destination: Destination) -> None:
         next(made._events)
 
 
+def test_a_part_is_all_that_a_reader_holds() -> None:
+    """Each chunk is let go once it stands in the part."""
+
+    class Body(bytearray):
+        """Bytes whose life can be watched."""
+
+    held: list[weakref.ref[Body]] = []
+    most = 0
+
+    def events() -> Iterator[Event]:
+        nonlocal most
+        for number in range(20):
+            body = Body(bytes([number]) * 10)
+            held.append(weakref.ref(body))
+            most = max(most, sum(one() is not None for one in held))
+            yield Chunk(memoryview(body), number)
+        yield End(20)
+
+    reader = OncePayload("rows", "a test", events()).open()
+    assert reader.read(95) == b"".join(bytes([number]) * 10 for number in range(10))[:95]
+    assert reader.read(1000) == b"".join(bytes([number]) * 10 for number in range(20))[95:]
+    assert reader.read(1) == b""
+    assert most <= 3
+
+
 def test_a_dump_that_was_closed_gives_nothing_more(destination: Destination) -> None:
     """Neither bytes nor an end that would make half an object look whole."""
     with dump_objects(rows(a=list(range(1000))), DumpSpec(key="t/"), destination) as made:
@@ -704,7 +733,7 @@ def test_memory_does_not_grow_with_the_rows(
                 yield pa.RecordBatch.from_arrays([pa.concat_arrays([c, c]) for c in batch.columns], schema=batch.schema)
 
         most = 0
-        pools = (pa.default_memory_pool(), pa.system_memory_pool())
+        pools = (pa.default_memory_pool(), POOL)
         before = sum(pool.bytes_allocated() for pool in pools)
         spec = DumpSpec(key="t/", format=form, compression=compression, options=options)
         tracemalloc.start()

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from airflow_xacct.dump.arrow_constants import bytes_like
+from airflow_xacct.dump.arrow_pool import POOL
 from airflow_xacct.dump.sources.sql.arrow_types import arrow_field, in_our_era
 from airflow_xacct.dump.sources.sql.postgres import PostgresSession
 from airflow_xacct.dump.sources.sql.postgres_copy import copy_blocks
@@ -105,7 +106,7 @@ class _CsvParser:
                 read_options=reading,
                 parse_options=self._parse,
                 convert_options=self._convert,
-                memory_pool=pa.system_memory_pool(),  # Arrow's own keeps three times as much
+                memory_pool=POOL,
             )
         except pa.ArrowInvalid as exc:
             raise self._refused(str(exc), first_row) from None

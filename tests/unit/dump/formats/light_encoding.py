@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_xacct.destination import parse
+from airflow_xacct.dump.arrow_pool import POOL
 from airflow_xacct.dump.dump_spec import DumpSpec
 from airflow_xacct.dump.formats import CsvOptions, JsonLinesOptions, ParquetOptions
 from airflow_xacct.dump.pipeline import dump_objects
@@ -90,7 +91,7 @@ def run(path: str, ways: list[str]) -> dict[str, Any]:
             pandas_after.append(way)
     return {
         "pandas": pandas_after,
-        "system": pa.system_memory_pool().max_memory(),
+        "pool": POOL.max_memory(),
         "default": pa.default_memory_pool().max_memory(),
         "waiting": most_waiting,
     }

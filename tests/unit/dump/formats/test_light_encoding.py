@@ -63,7 +63,7 @@ def test_text_takes_five_times_a_piece(tmp_path: Path, way: str) -> None:
     batch = many(600_000)
     assert batch.nbytes > 10 * BATCH_BYTES
     told = light(write(tmp_path / "rows.arrow", batch), way)
-    assert told["system"] <= 5 * BATCH_BYTES + OBJECT_AHEAD_BYTES + 2 * MiB
+    assert told["pool"] <= 5 * BATCH_BYTES + OBJECT_AHEAD_BYTES + 2 * MiB
     assert told["default"] < MiB
 
 
