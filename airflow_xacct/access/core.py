@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
-import boto3
 import botocore.session
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
-from botocore.loaders import Loader, create_loader
+from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 
+from airflow_xacct.access.models import model_loader
 from airflow_xacct.access.renewal import renew_refused_sessions
 
-__all__ = ["core_session"]
+__all__ = ["core_session", "plain_session"]
 
 
 class _FixedProvider(CredentialProvider):
@@ -28,22 +29,24 @@ class _FixedProvider(CredentialProvider):
         return self._fixed
 
 
-@lru_cache(maxsize=4)
-def _loader_of(data_path: str | None) -> Loader:
-    loader = create_loader(data_path)
-    loader.search_paths.append(os.path.join(os.path.dirname(boto3.__file__), "data"))
-    return loader
+@lru_cache(maxsize=1)
+def _builtin_handlers() -> HierarchicalEmitter:
+    """botocore's own event handlers, some hundreds."""
+    emitter = HierarchicalEmitter()
+    events = EventAliaser(emitter)
+    for event, handler, *place in BUILTIN_HANDLERS:
+        if REGISTER_FIRST in place:
+            events.register_first(event, handler)
+        elif REGISTER_LAST in place:
+            events.register_last(event, handler)
+        else:
+            events.register(event, handler)
+    return emitter
 
 
-def _loader(data_path: str | None) -> Loader:
-    """What reads botocore's models, and keeps them: megabytes of JSON, which each session would parse anew.
-
-    :param data_path: of the configuration (``AWS_DATA_PATH``).
-    """
-    loader = _loader_of(data_path)
-    # each boto3 session that is made of ours adds its folder once more
-    loader.search_paths[:] = dict.fromkeys(loader.search_paths)
-    return loader
+def plain_session() -> botocore.session.Session:
+    """A session as botocore makes it, in less time: its handlers are copied, as for each client, not registered."""
+    return botocore.session.Session(event_hooks=copy(_builtin_handlers()), include_builtin_handlers=False)
 
 
 def core_session(
@@ -53,8 +56,8 @@ def core_session(
 
     :param prepare: given the session's event emitter before any client is made.
     """
-    session = botocore.session.Session()
-    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    session = plain_session()
+    session.register_component("data_loader", model_loader(session.get_config_variable("data_path")))
     session.register_component("credential_provider", CredentialResolver([_FixedProvider(credentials)]))
     if region:
         session.set_config_variable("region", region)

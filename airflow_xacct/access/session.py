@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from airflow_xacct.access.assume import AssumedRole, AssumeRoleRequest, CredentialsListener
-from airflow_xacct.access.core import core_session
+from airflow_xacct.access.core import core_session, plain_session
 from airflow_xacct.access.guards import guard_bucket_owner, guard_region
 from airflow_xacct.access.masking import tell_secrets
 from airflow_xacct.access.refusals import RefusalContext, translate
@@ -73,7 +73,7 @@ class WorkerIdentity:
 
         :raises NoCredentialsError: it found nothing.
         """
-        found = botocore.session.Session().get_credentials()
+        found = plain_session().get_credentials()
         if found is None:
             raise NoCredentialsError(
                 "the worker has no AWS identity to assume the role with",
