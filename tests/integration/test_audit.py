@@ -568,6 +568,7 @@ def test_deliveries_are_found_in_airflows_asset_events(
     assert (delivery["evidence"], delivery["objects"], delivery["uri"]) == ("asset event", 2, landed["manifest_uri"])
 
 
+@pytest.mark.usefixtures("no_asset_events")
 def test_without_airflows_database_the_error_says_so(audited: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is audited in the belief that nothing landed."""
     assert run_command("xacct_default", "--deliveries") == 2
@@ -575,13 +576,23 @@ def test_without_airflows_database_the_error_says_so(audited: Scenario, capsys: 
 
 
 @pytest.fixture
-def asset_events() -> Iterator[Callable[..., None]]:
-    """Airflow's table of asset events, in an otherwise empty database."""
+def no_asset_events() -> Any:
+    """Airflow's table of them, which is not in its database, whatever another test left there."""
     from airflow import settings
     from airflow.models.asset import AssetEvent
-    from airflow.utils.session import create_session
 
     table: Any = AssetEvent.__table__
+    table.drop(settings.engine, checkfirst=True)
+    return table
+
+
+@pytest.fixture
+def asset_events(no_asset_events: Any) -> Iterator[Callable[..., None]]:
+    """Airflow's table of asset events."""
+    from airflow import settings
+    from airflow.utils.session import create_session
+
+    table = no_asset_events
     table.create(settings.engine)
 
     def add(extra: dict[str, Any], dag_id: str, task_id: str, run_id: str) -> None:
