@@ -1,4 +1,4 @@
-"""What becomes of the rows of a query: format, compression, partitions, sizes."""
+"""What becomes of the rows of a dump: format, compression, partitions, sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIN_OBJECT_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpSpec:
-    """What becomes of the rows of a query.
+    """What becomes of the rows of a dump.
 
     :param key: a prefix when it ends with ``/`` or is empty, below which objects are called ``part-00000.csv.zst``;
         else the exact key of the one object, to which the suffix of the compression is added. Relative to the

@@ -36,7 +36,7 @@ class HivePartitions:
             raise InvalidArgumentError(
                 f"there is no column {', '.join(map(repr, missing))} to partition by",
                 where=_WHERE,
-                remedy=f"The query has {', '.join(map(repr, schema.names))}.",
+                remedy=f"There are {', '.join(map(repr, schema.names))}.",
             )
         _check_names(columns)
         for name in columns:
@@ -44,7 +44,7 @@ class HivePartitions:
                 raise InvalidArgumentError(
                     f"the column {name!r} is of the type {schema.field(name).type}, which names no partition",
                     where=_WHERE,
-                    remedy="Cast it in the query to text, a whole number, a date or a boolean.",
+                    remedy="Cast it at its source to text, a whole number, a date or a boolean.",
                 )
         self._columns = tuple(columns)
         self._kept = [name for name in schema.names if not (drop and name in columns)]
@@ -103,7 +103,7 @@ class HivePartitions:
             raise SourceError(
                 f"a partition cannot be named: {error.what}",
                 where=_WHERE,
-                remedy="Give the column other values in the query.",
+                remedy="Give the column other values at its source.",
             ) from error
         if path == self._current:
             return path
@@ -157,7 +157,7 @@ def _value(name: str, value: Any) -> PartitionValue:
         raise SourceError(
             f"the column {name!r} holds {HIVE_NULL!r}, which Hive reads as NULL",
             where=_WHERE,
-            remedy="Make it NULL in the query.",
+            remedy="Make it NULL at its source.",
         )
     given: PartitionValue = value
     return given

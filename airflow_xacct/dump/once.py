@@ -47,7 +47,7 @@ class OncePayload:
             raise SourceChangedError(
                 f"the rows of {self.name} were read once and are gone",
                 where=self.source,
-                remedy="Let the task run again: it asks the query anew.",
+                remedy="Let the task run again: it asks its source anew.",
             )
         self._opened = True
         return OnceReader(self)

@@ -1,4 +1,4 @@
-"""From the rows of a query to the objects of a delivery: source, format, compression, rolling, in bounded memory."""
+"""From rows to the objects of a delivery: source, format, compression, rolling, in bounded memory."""
 
 from __future__ import annotations
 
@@ -281,8 +281,8 @@ def _check_columns(names: Sequence[str]) -> None:
     if twice:
         raise InvalidArgumentError(
             f"{'columns share' if len(twice) > 1 else 'two columns have'} the name {', '.join(map(repr, twice))}",
-            where="sql",
-            remedy="Give each column a name of its own (SELECT ... AS ...).",
+            where="the rows",
+            remedy="Give each column a name of its own (in SQL: SELECT ... AS ...).",
         )
 
 

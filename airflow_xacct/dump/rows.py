@@ -1,4 +1,4 @@
-"""What a query hands over: rows as Arrow batches, or the text that the server made of them.
+"""What a source hands over: rows as Arrow batches, or the text that the server made of them.
 
 ``dump/sources/sql`` has the sources, ``dump/pipeline.py`` makes objects of them; they meet here, by shape alone.
 """
@@ -35,7 +35,7 @@ class TextBlock:
 
 @runtime_checkable
 class RowSource(Protocol):
-    """One pass over the rows of a query."""
+    """One pass over the rows of a source."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""The columns of a query in the types that formats know: no dictionaries, no views, no metadata of a driver."""
+"""The columns of rows in the types that formats know: no dictionaries, no views, no metadata of a driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def unknown_type(field: pa.Field, format_name: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"the column {field.name!r} is of the type {field.type}, which {format_name} cannot hold",
         where="format",
-        remedy="Cast it in the query, for example to text, or use another format.",
+        remedy="Cast it at its source, for example to text, or use another format.",
     )
 
 
@@ -26,7 +26,7 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     :raises InvalidArgumentError: no column, or two of one name.
     """
     if not len(schema):
-        raise InvalidArgumentError("there is no column", where="sql", remedy="Select at least one.")
+        raise InvalidArgumentError("there is no column", where="the rows", remedy="Select or yield at least one.")
     return pa.schema([pa.field(field.name, _plain_field_type(field), field.nullable) for field in schema])
 
 
@@ -50,7 +50,7 @@ def plain_batch(batch: pa.RecordBatch, given: pa.Schema, plain: pa.Schema) -> pa
         except pa.ArrowInvalid as error:
             raise SourceError(
                 f"the column {field.name!r} holds a value that is not a valid {field.type}: {error}",
-                remedy="Correct the data, or cast the column in the query.",
+                remedy="Correct the data, or cast the column at its source.",
             ) from error
         if made.null_count and not field.nullable:
             raise SourceError(
@@ -101,5 +101,5 @@ def _plain_array(column: pa.Array, field: pa.Field) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"the column {field.name!r} holds a value that {field.type} cannot hold: {error}",
-            remedy="Correct the data, or cast the column in the query.",
+            remedy="Correct the data, or cast the column at its source.",
         ) from error

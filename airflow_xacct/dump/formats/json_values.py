@@ -119,7 +119,7 @@ def _float(array: pa.Array, column: str, non_finite: str) -> pa.Array:
     if non_finite == "error":
         raise SourceError(
             f"the column {column!r} holds NaN or infinity, which JSON has no number for",
-            remedy="Replace them in the query, or choose what becomes of them: "
+            remedy="Replace them at their source, or choose what becomes of them: "
             f"{JsonLinesOptions.__name__}(non_finite='text') or 'null'.",
         )
     if non_finite == "null":

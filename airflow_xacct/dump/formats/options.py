@@ -57,7 +57,7 @@ class JsonLinesOptions(Options):
 class ParquetOptions(Options):
     """Options of Parquet. A row group ends at whichever limit comes first, and is held in memory as a whole.
 
-    Columns are named as in the query; a nested one stands for all that is in it.
+    Columns are named as in the rows; a nested one stands for all that is in it.
 
     :param row_group_rows: the most rows of a row group.
     :param row_group_bytes: about how many bytes of Arrow data one holds.

@@ -1,4 +1,4 @@
-"""What Parquet makes of the columns of a query: their leaves, their types, and what was asked of each by name."""
+"""What Parquet makes of columns: their leaves, their types, and what was asked of each by name."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ColumnPlan:
 
     @classmethod
     def of(cls, schema: pa.Schema, options: ParquetOptions) -> ColumnPlan:
-        """The plan for the columns of a query.
+        """The plan for the columns of the rows.
 
         :raises InvalidArgumentError: a type that Parquet does not have, a name that is none of theirs, or a column
             that cannot have what was asked for it.

@@ -155,7 +155,7 @@ class ParquetObject:
         except pa.ArrowException as error:
             raise SourceError(
                 f"rows cannot be written as Parquet: {error}",
-                remedy="Cast the column in the query, or use another format.",
+                remedy="Cast the column at its source, or use another format.",
             ) from error
         return self._sink.taken()
 

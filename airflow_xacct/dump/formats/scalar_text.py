@@ -143,7 +143,7 @@ def _check_years(ticks: pa.Array, per_day: int, column: str, kind: pa.DataType) 
     if least is not None and (least < _FIRST_DAY * per_day or most >= (_LAST_DAY + 1) * per_day):
         raise SourceError(
             f"the column {column!r} of the type {kind} holds a date outside the years 1 to 9999",
-            remedy="Cast the column to text in the query, or use Parquet.",
+            remedy="Cast the column to text at its source, or use Parquet.",
         )
 
 

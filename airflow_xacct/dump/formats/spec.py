@@ -1,4 +1,4 @@
-"""What a format is to the rest of the package: one spec, and the encoder it makes for the rows of one query."""
+"""What a format is to the rest of the package: one spec, and the encoder it makes for the rows of one dump."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ObjectEncoder(Protocol):
 
 
 class RowEncoder(Protocol):
-    """The rows of one query in one format.
+    """The rows of one dump in one format.
 
     :ivar block_bytes: the size of the blocks that its objects take best.
     :ivar block_rows: the most rows they should have; ``None`` for any number.

@@ -70,7 +70,7 @@ class RowTextEncoder(TextEncoder):
         except pa.ArrowException as error:
             raise SourceError(
                 f"rows cannot be written as text: {error}",
-                remedy="Cast the column in the query, or select less of it: a row has at most 2 GiB of text.",
+                remedy="Cast the column at its source, or take less of it: a row has at most 2 GiB of text.",
             ) from error
 
     @abstractmethod

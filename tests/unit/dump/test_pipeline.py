@@ -255,7 +255,7 @@ def test_a_key_cannot_leave_the_prefix(dump: Dump, key: str) -> None:
         ({"max_bytes_per_object": 1024}, "max_bytes_per_object"),
         ({"max_partitions": True}, "max_partitions"),
         ({"partition_by": "month"}, r"Give a list of columns: \['month'\]"),
-        ({"partition_by": ["b", "c"]}, r"no column 'b', 'c' to partition by.*The query has 'a'"),
+        ({"partition_by": ["b", "c"]}, r"no column 'b', 'c' to partition by.*There are 'a'"),
         ({"partition_by": ["a", "a"]}, "comes twice"),
         ({"partition_by": ["a"], "drop_partition_columns": True}, "no column would be left"),
         ({"part_prefix": "../"}, "part_prefix"),
