@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_xacct.access.task_identity import TaskIdentity
+    from airflow_xacct.delivery.settings import TransferSettings
     from airflow_xacct.destination import Destination
     from airflow_xacct.dump.naming import PartitionValue
     from airflow_xacct.dump.plan import DeliveryPlan
@@ -135,6 +136,10 @@ class DeliveryOperator(BaseOperator):
         :raises ConfigurationError: an argument cannot be right.
         """
 
+    def transfer_settings(self) -> TransferSettings | None:
+        """Sizes and numbers of the transfer; ``None`` for those of the delivery."""
+        return None
+
     def plan(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """What :meth:`execute` would read, assume and write, and what the role must allow. Nothing is sent.
 
@@ -179,6 +184,7 @@ class DeliveryOperator(BaseOperator):
                     run,
                     allow_delete=self.allow_delete,
                     session_policy=self.session_policy,
+                    settings=self.transfer_settings(),
                 )
         finally:
             self._delivering = False

@@ -11,6 +11,7 @@ from airflow_xacct.operators._base import DeliveryOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
+    from airflow_xacct.delivery.settings import TransferSettings
     from airflow_xacct.destination import Destination
     from airflow_xacct.dump.formats import FormatOptions
     from airflow_xacct.dump.landing import LandingSpec
@@ -129,6 +130,12 @@ class DumpOperator(DeliveryOperator):
             schema_file=self.schema_file,
             success_file=self.success_file,
         )
+
+    def transfer_settings(self) -> TransferSettings:
+        """S3's smallest parts: where the bucket is slower than the rows, they are what a dump holds most of."""
+        from airflow_xacct.delivery.settings import MIN_PART_BYTES, TransferSettings
+
+        return TransferSettings(part_size_bytes=MIN_PART_BYTES)
 
     def intent(self, destination: Destination) -> Intent:
         """See :meth:`~airflow_xacct.operators._base.DeliveryOperator.intent`."""

@@ -105,9 +105,9 @@ def _pandas_refuses(rows: int, name: str) -> str:
     return ""
 
 
-def memory_cases(rows: int, asked: dict[str, Any]) -> Iterator[Case]:
+def memory_cases(rows: int, formats: Sequence[str], asked: dict[str, Any]) -> Iterator[Case]:
     """Our dumps alone, for their peak."""
-    for name in ("csv", "csv-gzip", "jsonl", "parquet"):
+    for name in formats:
         form, compression = FORMATS[name]
         work = f"{rows:,} rows, {_TITLES[name]}"
         yield Case(

@@ -2,10 +2,11 @@
  * bodies thrown away inside the kernel (MSG_TRUNC, see tcp(7)), fixed answers. It checks nothing and signs nothing: it
  * is no test of correctness, and it listens on loopback only. It answers STS as well, so that a role can be assumed.
  *
- *   sink [folder]    prints its port and serves until it is ended, or until whoever started it has ended.
+ *   sink [folder [milliseconds]]    prints its port and serves until it is ended, or whoever started it has ended.
  *
- * With a folder, the body of request number N goes to folder/N and its method, target and content encoding to
+ * With a folder that is not empty, the body of request number N goes to folder/N and its method, target and content encoding to
  * folder/N.head: a test reads there what a client sent. "GET /?counts" answers how many requests and bytes came.
+ * With milliseconds, a body of more than 1 MiB is answered so much later, as by a bucket that is far away.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,9 +23,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 64 * 1024, KEEP_BYTES = 256 * 1024, ANSWER_BYTES = 4096 };
+enum { HEAD_BYTES = 64 * 1024, KEEP_BYTES = 256 * 1024, ANSWER_BYTES = 4096, LARGE_BYTES = 1024 * 1024 };
 
 static const char *folder;
+static useconds_t wait_microseconds;
 static atomic_long requests, body_bytes;
 
 /* One connection: what was read and not yet used lies in data[start..end). */
@@ -156,6 +158,7 @@ static int answer_sts(struct connection *c, const struct request *r) {
 /* What S3 answers when nothing was ever stored and everything may be. */
 static int reply(struct connection *c, const struct request *r, const char *body) {
     char text[512];
+    if (r->length > LARGE_BYTES) usleep(wait_microseconds);
     const char *query = strchr(r->target, '?');
     query = query ? query + 1 : "";
     int in_bucket = strchr(r->target + 1, '/') && !strstr(r->target, "/?");
@@ -196,7 +199,8 @@ static void *serve(void *argument) {
 
 int main(int count, char **arguments) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    folder = count > 1 ? arguments[1] : NULL;
+    folder = count > 1 && *arguments[1] ? arguments[1] : NULL;
+    wait_microseconds = count > 2 ? (useconds_t)atol(arguments[2]) * 1000 : 0;
     int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;

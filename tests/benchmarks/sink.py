@@ -60,10 +60,11 @@ class Sink:
 
 
 @contextlib.contextmanager
-def sink(*, keeps: bool = False) -> Iterator[Sink]:
+def sink(*, keeps: bool = False, wait_seconds: float = 0) -> Iterator[Sink]:
     """A sink on a free port of loopback.
 
     :param keeps: write down what it is sent, so that a test can look at it.
+    :param wait_seconds: how long it takes for a part.
     :raises NoCompiler: there is no ``cc``.
     """
     compiler = shutil.which("cc")
@@ -74,7 +75,7 @@ def sink(*, keeps: bool = False) -> Iterator[Sink]:
         subprocess.run([compiler, "-O2", "-pthread", "-o", program, _SOURCE], check=True, timeout=120)
         if folder is not None:
             folder.mkdir()
-        command = [str(program), *([str(folder)] if folder else [])]
+        command = [str(program), str(folder or ""), str(round(wait_seconds * 1000))]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None

@@ -197,6 +197,15 @@ def test_bytes_of_an_exact_key_are_delivered_as_they_are(worker: Scenario, dump:
     assert head["ContentType"] == "application/pdf"
 
 
+def test_the_parts_of_a_dump_are_small(worker: Scenario, dump: Dump) -> None:
+    """5 MiB each, S3's least: the memory of a dump is that of five parts. An ETag ends in their number."""
+    body = bytes(1024 * 1024)
+    dump(lambda: itertools.repeat(body, 11), key="zeros.bin", format="bytes").run()
+    (key,) = landed(worker)
+    head = worker.account_b.client("s3").head_object(Bucket=worker.bucket, Key=key)
+    assert (head["ContentLength"], head["ETag"].strip('"').partition("-")[2]) == (11 * 1024 * 1024, "3")
+
+
 def test_names_and_bytes_below_a_prefix(worker: Scenario, dump: Dump) -> None:
     """Several objects, one manifest."""
 
