@@ -82,7 +82,10 @@ class Setback:
                 f"x-amz-meta-xacct-token then begins with {self._identity.digest}."
             )
             if not self._log.durable:  # a delivery with a log never asks to read
-                remedy += " With s3:GetObject the role would see that by itself."
+                remedy += (
+                    " With s3:GetObject, or with commit_log = variable in section xacct of the Airflow configuration, "
+                    "the task would see that by itself."
+                )
         error = ObjectExistsError(what, where=self._identity.uri(found.upload.key), remedy=remedy)
         self._give_up(error)
         visible = [o for o in self._attempt.objects.values() if o.outcome == "done"]

@@ -130,7 +130,7 @@ def read_config_kwargs(
         elif setting.needs_proxies and not options.allow_proxies:
             problems.add(
                 f"{where}.{setting.name}",
-                "a proxy sees where data goes. If it is trusted, set [xacct] allow_proxies in the Airflow "
+                "a proxy sees where data goes. If it is trusted, set allow_proxies in section xacct of the Airflow "
                 "configuration.",
             )
         else:

@@ -58,7 +58,7 @@ def parse_endpoint_url(url: str, options: DeploymentOptions) -> str:
     if not any(rule.matches(host, effective_port) for rule in options.host_rules()):
         raise InvalidArgumentError(
             f"the endpoint {shown}:{effective_port} is not AWS's, and the deployment does not allow it",
-            remedy="If it is trusted, add it to [xacct] allowed_endpoint_hosts in the Airflow configuration.",
+            remedy="If it is trusted, add it to allowed_endpoint_hosts in section xacct of the Airflow configuration.",
         )
     return normalised
 

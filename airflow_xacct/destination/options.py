@@ -61,7 +61,7 @@ class HostRule:
         if parts is None or (subdomains and ":" in parts[0]):
             raise InvalidArgumentError(
                 f"{show(entry)} is not a host",
-                where="[xacct] allowed_endpoint_hosts",
+                where="allowed_endpoint_hosts in section xacct",
                 remedy="Write host, host:port, *.suffix or [IPv6]:port, separated by commas.",
             )
         return cls(parts[0], subdomains, parts[1])

@@ -165,7 +165,7 @@ def read_verify(
     if value is False and not options.allow_insecure:
         raise InvalidArgumentError(
             "without verification, anyone on the way can read and change the data",
-            remedy="Give the path of a CA file, or set [xacct] allow_insecure in the Airflow configuration.",
+            remedy="Give the path of a CA file, or set allow_insecure in section xacct of the Airflow configuration.",
         )
     if isinstance(value, str) and (not value.startswith("/") or any(ord(letter) < 32 for letter in value)):
         raise InvalidArgumentError(

@@ -32,7 +32,7 @@ def commit_log_option() -> CommitLog:
             return found
     raise InvalidArgumentError(
         f"{given!r} is not possible",
-        where="[xacct] commit_log",
+        where="commit_log in section xacct",
         remedy=f"Choose one of {', '.join(get_args(CommitLog))}.",
     )
 

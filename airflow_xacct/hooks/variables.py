@@ -35,7 +35,7 @@ def airflow_variables() -> TextStore:
     if not hasattr(_supervisor(), "send"):
         raise CommitLogError(
             "the commit log cannot be kept in Variables by this release of Airflow",
-            where="[xacct] commit_log",
+            where="commit_log in section xacct",
             remedy="Update Airflow to 3.0.3 or later.",
         )
     return SupervisorVariables()

@@ -29,9 +29,6 @@ class StateStore:
         self.retentions.add(retention)
         self.log.set(key, value)
 
-    def delete(self, key: str) -> None:
-        self.log.delete(key)
-
 
 class TaskTry:
     """Runs an operator as one try of a task instance, and keeps what it told Airflow.

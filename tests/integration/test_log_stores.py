@@ -407,7 +407,7 @@ def test_an_option_that_is_none_is_refused(
     """Before anything is sent, with what it may be."""
     monkeypatch.setenv("AIRFLOW__XACCT__COMMIT_LOG", given)
     with pytest.raises(
-        ConfigurationError, match=rf"'{given}' is not possible \(\[xacct\] commit_log\). Choose one of auto"
+        ConfigurationError, match=rf"'{given}' is not possible \(commit_log in section xacct\). Choose one of auto"
     ):
         upload("x").run()
     assert not worker.box.assume_role_events

@@ -113,7 +113,7 @@ def test_nested_settings_are_on_the_list_too() -> None:
 
 def test_proxies_need_the_deployments_leave() -> None:
     (problem,) = problems_of({"proxies": {"https": "http://proxy.corp"}}, DeploymentOptions())
-    assert "[xacct] allow_proxies" in problem
+    assert "allow_proxies in section xacct" in problem
     assert problems_of({"proxies_config": {"proxy_ca_bundle": "/x"}}, DeploymentOptions())
 
 
