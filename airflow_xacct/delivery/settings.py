@@ -38,8 +38,9 @@ class TransferSettings:
 
     :param part_size_bytes: 5 MiB to 5 GiB; the least size of a part.
     :param parts_in_flight: how many parts are sent at once, over all objects.
-    :param objects_in_flight: how many objects are staged, and completed, at once. The S3 client should keep
-        ``parts_in_flight + objects_in_flight`` connections.
+    :param objects_in_flight: how many objects are staged, and completed, at once, as long as that is faster
+        (:mod:`airflow_xacct.delivery.pace`). The S3 client should keep ``parts_in_flight + objects_in_flight``
+        connections.
     :param memory_budget_bytes: see above; 0 means the formula.
     :param attempts: how often one call is asked before a lack of answers is an error.
     :param backoff_seconds: the wait after the first attempt; it doubles with each further one.

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar
 
+from airflow_xacct.delivery.pace import LOOK_SECONDS, Pace
 from airflow_xacct.delivery.progress import ProgressListener
 from airflow_xacct.delivery.settings import TransferSettings
 from airflow_xacct.delivery.store import ObjectStore
@@ -79,10 +80,16 @@ class MemoryBudget:
 
 
 class _Share(Generic[T]):
-    """Items that several threads take one by one, until there are no more or one of them ends it."""
+    """Items that several threads take one by one, until there are no more or one of them ends it.
 
-    def __init__(self, items: Iterator[T]) -> None:
+    :param pace: says how many threads; those beyond it get no further item.
+    :ivar threads: how many there are.
+    """
+
+    def __init__(self, items: Iterator[T], pace: Pace) -> None:
+        self.threads = 0
         self._items = items
+        self._pace = pace
         self._lock = threading.Lock()
         self._ended = False
 
@@ -91,9 +98,23 @@ class _Share(Generic[T]):
 
     def __next__(self) -> T:
         with self._lock:
-            if self._ended:
+            if self._ended or self.threads > self._pace.width:
+                self.threads -= 1
                 raise StopIteration
-            return next(self._items)
+            try:
+                return next(self._items)
+            except StopIteration:
+                self._ended = True
+                self.threads -= 1
+                raise
+
+    def join(self) -> bool:
+        """Count one thread more, where one may come."""
+        with self._lock:
+            if self._ended or self.threads >= self._pace.width:
+                return False
+            self.threads += 1
+            return True
 
     def end(self) -> None:
         """Hand out no more."""
@@ -121,6 +142,7 @@ class Transfer:
         self._stopped = threading.Event()
         self._parts = ThreadPoolExecutor(settings.parts_in_flight, "xacct-part")
         self._objects = ThreadPoolExecutor(settings.objects_in_flight, "xacct-object")
+        self._pace = Pace(settings.objects_in_flight)
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +182,9 @@ class Transfer:
         return self._parts.submit(call, *args, **kwargs)
 
     def each(self, call: Callable[[T], object], items: Iterable[T]) -> None:
-        """Call for every item, several at once; the first error stops the rest and is raised when all have ended.
+        """Call for every item, several at once where that is faster.
+
+        The first error stops the rest and is raised when all have ended.
 
         A single item, or one at a time, runs in the calling thread.
         """
@@ -170,12 +194,18 @@ class Transfer:
                 call(item)
             return
         # a future for each thread and not for each item, of which there may be many thousands
-        share = _Share(iter(todo))
-        threads = min(len(todo), self.settings.objects_in_flight)
-        futures = [self._objects.submit(self._work, call, share) for _ in range(threads)]
+        share = _Share(iter(todo), self._pace)
+        futures: list[Future[None]] = []
+        self._pace.begin()
         try:
-            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            raise_first(finished)
+            while True:
+                while share.join():
+                    futures.append(self._objects.submit(self._work, call, share))
+                finished, working = wait(futures, LOOK_SECONDS, FIRST_EXCEPTION)
+                raise_first(finished)
+                if not working:
+                    break
+                self._pace.look()
         except BaseException:
             self.stop()
             for future in futures:

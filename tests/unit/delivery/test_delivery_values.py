@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import random
 import threading
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from airflow_xacct.delivery.attempt import Attempt, AttemptHead
 from airflow_xacct.delivery.fake_store import FakeStore
 from airflow_xacct.delivery.identity import DeliveryIdentity
 from airflow_xacct.delivery.manifest import Manifest, manifest_of, tombstone_of
+from airflow_xacct.delivery.pace import Pace
 from airflow_xacct.delivery.payload import BytesPayload, ObjectPlan
 from airflow_xacct.delivery.plan import PlanSource
 from airflow_xacct.delivery.progress import LogProgress, NoProgress
@@ -291,6 +293,21 @@ def test_each_raises_the_first_error_and_starts_no_more(objects_in_flight: int) 
         transfer.each(done.append, [-1, -2])
         assert done[-2:] == [-1, -2] or done[-2:] == [-2, -1]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("xacct-part", "xacct-object"))]
+
+
+def test_every_item_is_taken_once_however_many_threads_come_and_go() -> None:
+    """The pace is another one at every item."""
+    widths = random.Random(7)
+
+    class Restless(Pace):
+        width = property(lambda self: widths.randint(1, 6), lambda self, width: None)  # type: ignore[assignment]
+
+    with make_transfer(6) as transfer:
+        transfer._pace = Restless(6)
+        for _ in range(20):
+            done: list[int] = []
+            transfer.each(done.append, range(200))
+            assert sorted(done) == list(range(200))
 
 
 def test_the_real_error_is_raised_rather_than_its_echo() -> None:
