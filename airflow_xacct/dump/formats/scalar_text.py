@@ -24,6 +24,7 @@ T = pa.types
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days since 1970
 _DAY = 86_400
+_DATE_LENGTH = len("0001-01-01")
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _INT64_DIGITS = 19
@@ -132,7 +133,8 @@ def _timestamp(array: pa.Array, dialect: Dialect, column: str) -> pa.Array:
     except pa.ArrowInvalid:  # it has fractions of a second
         text = _trimmed(texts.as_text(local))
     if dialect.date_time_separator != " ":
-        text = texts.replace_substring(text, " ", dialect.date_time_separator)
+        # by its place, which is the same in each: to look for it takes four times as long
+        text = texts.binary_replace_slice(text, _DATE_LENGTH, _DATE_LENGTH + 1, dialect.date_time_separator)
     return text if kind.tz is None else texts.join(text, dialect.utc)
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "ascii_lpad",
     "ascii_ltrim",
     "ascii_rtrim",
+    "binary_replace_slice",
     "coalesce",
     "if_else",
     "join",
@@ -30,6 +31,7 @@ TEXT = pa.string()
 ascii_lpad = partial(pc.ascii_lpad, memory_pool=POOL)
 ascii_ltrim = partial(pc.ascii_ltrim, memory_pool=POOL)
 ascii_rtrim = partial(pc.ascii_rtrim, memory_pool=POOL)
+binary_replace_slice = partial(pc.binary_replace_slice, memory_pool=POOL)
 coalesce = partial(pc.coalesce, memory_pool=POOL)
 if_else = partial(pc.if_else, memory_pool=POOL)
 join_lists = partial(pc.binary_join, memory_pool=POOL)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow_xacct.dump.rows import TextBlock
 from airflow_xacct.dump.sources.sql.postgres import PostgresSession
 from airflow_xacct.dump.sources.sql.postgres_parallel import SessionGroup, read_parts
+from airflow_xacct.dump.sources.sql.postgres_reader import CopyReader, CopyRows
 from airflow_xacct.dump.sources.sql.session import Stream
 
 __all__ = ["CopyTextSource", "copy_blocks", "text_as_it_is"]
 
-_MOST_ROWS = 65_536
 _BLOCKS_AHEAD = 1
 _LOOK_SECONDS = 0.2
 
@@ -66,32 +66,6 @@ def copy_blocks(session: PostgresSession, query: Callable[[PostgresSession], str
         yield from _pump(session.connection, statement, size)
 
 
-class _Rows:
-    """Rows that wait to become a block."""
-
-    def __init__(self, block_bytes: int) -> None:
-        self._block_bytes = block_bytes
-        # copied at once: a list of the drivers' own small buffers takes twice the time
-        self._data = bytearray()
-        self._rows = 0
-
-    def add(self, row: bytes | memoryview) -> bool:
-        """Take a row, and say whether it is time for a block."""
-        self._data += row
-        self._rows += 1
-        return len(self._data) >= self._block_bytes or self._rows >= _MOST_ROWS
-
-    def block(self) -> TextBlock:
-        """What has gathered."""
-        found = TextBlock(bytes(self._data), self._rows)
-        self._data.clear()
-        self._rows = 0
-        return found
-
-    def __bool__(self) -> bool:
-        return self._rows > 0
-
-
 def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlock]:
     """Blocks through psycopg 3, by its layer of libpq: its ``Copy`` takes twice the time, most of it between rows."""
     from psycopg import errors, generators, pq
@@ -101,32 +75,14 @@ def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlo
     result = connection.wait(generators.execute(pgconn))[0]
     if result.status != pq.ExecStatus.COPY_OUT:
         raise errors.error_from_result(result)
-    rows = _Rows(block_bytes)
-    while connection.wait(_gather(pgconn, rows)):
+    rows, reader = CopyRows(block_bytes), CopyReader(pgconn)
+    while connection.wait(reader.gather(rows)):
         yield rows.block()
     if rows:
         yield rows.block()
     result = connection.wait(generators.fetch_many(pgconn))[0]
     if result.status != pq.ExecStatus.COMMAND_OK:
         raise errors.error_from_result(result)
-
-
-def _gather(pgconn: Any, rows: _Rows) -> Generator[Any, Any, bool]:
-    """Take rows until there is a block, or until there are no more, which is ``False``; it yields to wait for them."""
-    from psycopg.waiting import Wait
-
-    receive, add = pgconn.get_copy_data, rows.add
-    while True:
-        size, row = receive(1)
-        if size > 0:
-            if add(row):
-                return True
-        elif size < 0:
-            return False
-        else:
-            while not (yield Wait.R):
-                continue
-            pgconn.consume_input()
 
 
 def _pump(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlock]:
@@ -146,7 +102,7 @@ class _Pump:
     def __init__(self, connection: Any, statement: str, block_bytes: int) -> None:
         self._connection = connection
         self._statement = statement
-        self._rows = _Rows(block_bytes)
+        self._rows = CopyRows(block_bytes)
         self._found: queue.Queue[TextBlock | BaseException | None] = queue.Queue(_BLOCKS_AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="xacct-copy", daemon=True)

@@ -1,0 +1,108 @@
+"""The rows of a COPY out of libpq, in few and large reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+from airflow_xacct.dump.rows import TextBlock
+
+__all__ = ["CopyReader", "CopyRows"]
+
+_MOST_ROWS = 65_536
+_GATHERING_SECONDS = 0.0005
+_DOUBLINGS = 4  # from 16 KiB to 256 KiB
+_NEARLY_FULL_BYTES = 12 * 1024
+
+
+class CopyRows:
+    """Rows that wait to become a block.
+
+    :param block_bytes: a block ends with the row that brings it to this size, or with its 65,536th row.
+    """
+
+    def __init__(self, block_bytes: int) -> None:
+        self.block_bytes = block_bytes
+        # copied at once: a list of the drivers' own small buffers takes twice the time
+        self.data = bytearray()
+        self.count = 0
+
+    def add(self, row: bytes) -> bool:
+        """Take a row, and say whether it is time for a block."""
+        self.data += row
+        self.count += 1
+        return len(self.data) >= self.block_bytes or self.count >= _MOST_ROWS
+
+    def block(self) -> TextBlock:
+        """What has gathered."""
+        found = TextBlock(bytes(self.data), self.count)
+        self.data.clear()
+        self.count = 0
+        return found
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+
+class CopyReader:
+    """Takes rows out of psycopg 3's ``PGconn``.
+
+    A server sends 8 KiB at a time. To wake up for each of them takes as long as all that is done with the rows here,
+    and the server as long to wake the reader. So the reader waits only where nothing is left, then a moment more while
+    the kernel gathers what comes, and has libpq make its buffer larger than 16 KiB: that doubles when it is asked to
+    read on while the buffer is full (PostgreSQL: ``pqReadData`` in ``fe-misc.c``).
+
+    Memory: 256 KiB, or what the longest row takes.
+
+    :param pgconn: its statement is a COPY to the client, under way.
+    """
+
+    def __init__(self, pgconn: Any) -> None:
+        self._pgconn = pgconn
+        self._doublings = _DOUBLINGS
+
+    def gather(self, rows: CopyRows) -> Generator[Any, Any, bool]:
+        """Take rows until there is a block, or until there are no more, which is ``False``; it yields to wait.
+
+        :param rows: none yet.
+        """
+        receive, data, most_bytes = self._pgconn.get_copy_data, rows.data, rows.block_bytes
+        seen_bytes = 0
+        # neither a call of ours nor an attribute for each row: they take half as long again
+        for count in range(1, _MOST_ROWS + 1):
+            size, row = receive(1)
+            while not size:
+                found_bytes = len(data) - seen_bytes
+                if not found_bytes:
+                    yield from _more()
+                self._read(found_bytes)
+                seen_bytes = len(data)
+                size, row = receive(1)
+            if size < 0:
+                rows.count = count - 1
+                return False
+            data += row
+            if len(data) >= most_bytes:
+                break
+        rows.count = count
+        return True
+
+    def _read(self, found_bytes: int) -> None:
+        """Read on.
+
+        :param found_bytes: what the read before brought.
+        """
+        self._pgconn.consume_input()
+        if self._doublings and found_bytes > _NEARLY_FULL_BYTES:
+            self._doublings -= 1
+            self._pgconn.consume_input()
+
+
+def _more() -> Generator[Any, Any, None]:
+    """Wait until there is something to read, and a little longer."""
+    from psycopg.waiting import Wait
+
+    while not (yield Wait.R):
+        continue
+    time.sleep(_GATHERING_SECONDS)
