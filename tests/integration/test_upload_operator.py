@@ -318,7 +318,7 @@ def test_without_a_log_and_without_reading_it_is_said(worker: Scenario, upload: 
     """What cannot be known is an error that says how to find out."""
     task = upload(log=False, data="ours", key="a.txt")
     task.run(try_number=1)
-    with pytest.raises(ObjectExistsError, match="With s3:GetObject the role would see that"):
+    with pytest.raises(ObjectExistsError, match="With s3:GetObject, or with commit_log = variable"):
         task.run(try_number=2)
 
 
