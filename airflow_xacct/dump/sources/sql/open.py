@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -172,21 +173,25 @@ def _copied(session: PostgresSession, wants: Wants) -> _Way:
     as_text = wants == "text_csv" and not session.options.column_types
     if not as_text:
         _need_arrow()
-        from airflow_xacct.dump.sources.sql.postgres_arrow import CopyArrowSource, exact_text
+        from airflow_xacct.dump.sources.sql.postgres_arrow import CopyArrowSource, copy_form
+
+        with session.translating():
+            form = copy_form(session)
     sessions, alone = [session], ""
     if session.options.connections > 1:
         try:
-            sessions = share_out(session, text_as_it_is if as_text else exact_text)
+            sessions = share_out(session, text_as_it_is if as_text else form.text)
         except CannotSplit as reason:
             alone = str(reason)
     many = f" over {len(sessions)} connections" if len(sessions) > 1 else ""
     if as_text:
         return _Way(CopyTextSource(sessions), f"COPY{many}, its CSV untouched", alone_because=alone)
-    return _Way(CopyArrowSource(sessions), f"COPY{many}, its CSV parsed by Arrow", alone_because=alone)
+    return _Way(CopyArrowSource(sessions, form), f"COPY{many}, {form.what}", alone_because=alone)
 
 
 def _need_arrow() -> None:
-    try:
-        import pyarrow as pa  # noqa: F401
-    except ImportError as exc:
-        raise MissingDependencyError("the package pyarrow is not installed", where="sql", remedy=_EXTRA) from exc
+    for package in ("pyarrow", "numpy"):
+        try:
+            importlib.import_module(package)
+        except ImportError as exc:
+            raise MissingDependencyError(f"the package {package} is not installed", where="sql", remedy=_EXTRA) from exc

@@ -1,46 +1,70 @@
-"""PostgreSQL's CSV, parsed into Arrow by Arrow's own parser.
-
-Text carries every value exactly: all digits of a numeric, the shortest text that is one float and no other. NULL
-is an empty field, the empty string a quoted one, and the parser is told to keep them apart.
-"""
+"""The rows of a query through ``COPY``, as Arrow batches: from the server's binary form, or from its CSV."""
 
 from __future__ import annotations
 
-import binascii
-import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
-from airflow_xacct.dump.arrow_constants import bytes_like
-from airflow_xacct.dump.arrow_pool import POOL
-from airflow_xacct.dump.sources.sql.arrow_types import arrow_field, in_our_era
 from airflow_xacct.dump.sources.sql.postgres import PostgresSession
-from airflow_xacct.dump.sources.sql.postgres_copy import copy_blocks
+from airflow_xacct.dump.sources.sql.postgres_binary import BinaryRows, binary_text, can_be_binary
+from airflow_xacct.dump.sources.sql.postgres_copy import AS_BINARY, AS_CSV, copy_blocks
+from airflow_xacct.dump.sources.sql.postgres_csv import CsvRows, csv_text
 from airflow_xacct.dump.sources.sql.postgres_parallel import SessionGroup, read_parts
-from airflow_xacct.dump.sources.sql.postgres_types import PgColumn
+from airflow_xacct.dump.sources.sql.postgres_reader import CopyBlock
+from airflow_xacct.dump.sources.sql.postgres_rows import schema_of
 from airflow_xacct.dump.sources.sql.session import Stream
-from airflow_xacct.exceptions import SourceUnreadableError
 
-__all__ = ["CopyArrowSource", "exact_text"]
+__all__ = ["CopyArrowSource", "CopyForm", "copy_form"]
 
-_UTC = pa.timestamp("us", tz="UTC")
-_NAIVE = pa.timestamp("us")
-_BOOLS = {"true_values": ["t", "true", "1"], "false_values": ["f", "false", "0"]}
-_BYTE_ORDER_MARK = "\ufeff".encode()
+
+class _Rows(Protocol):
+    """What makes batches of blocks, which come in their order."""
+
+    def batch(self, block: CopyBlock, first_row: int) -> pa.RecordBatch: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CopyForm:
+    """In which form the server sends rows.
+
+    :param what: for the log.
+    :param options: of COPY.
+    :param text: the query, as it is sent to have them in this form.
+    :param rows: what reads the form, for one session.
+    """
+
+    what: str
+    options: str
+    text: Callable[[PostgresSession], str]
+    rows: Callable[[PostgresSession], _Rows]
+
+
+_CSV = CopyForm("its CSV parsed by Arrow", AS_CSV, csv_text, CsvRows)
+_BINARY = CopyForm("its binary rows made columns", AS_BINARY, binary_text, BinaryRows)
+
+
+def copy_form(session: PostgresSession) -> CopyForm:
+    """The form that is cheapest for the server and for us, of those that hold all the columns exactly.
+
+    :param session: open.
+    """
+    return _BINARY if can_be_binary(session) else _CSV
 
 
 class CopyArrowSource:
-    """The rows of a query, through ``COPY`` and a CSV parser that knows the types of the columns.
+    """The rows of a query.
 
     :param sessions: open, one for each part; closed by this source.
+    :param form: in which their server sends them.
     """
 
-    def __init__(self, sessions: Sequence[PostgresSession]) -> None:
+    def __init__(self, sessions: Sequence[PostgresSession], form: CopyForm) -> None:
         self.name = f"the query of {sessions[0].where}"
-        self._schema = _CsvParser(sessions[0]).schema
+        self._form = form
+        self._schema = schema_of(sessions[0].columns)
         self._group = SessionGroup(sessions)
         self._stream: Stream[pa.RecordBatch] = Stream(self._group, lambda batch: batch.num_rows)
 
@@ -49,142 +73,17 @@ class CopyArrowSource:
         return self._schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, one batch for each block of text."""
-        return self._stream.items(read_parts(self._group, _read))
+        """The rows, one batch for each block."""
+        return self._stream.items(read_parts(self._group, self._read))
 
     def close(self) -> None:
         """Cancel the query if it runs, and close the connection."""
         self._stream.close()
 
-
-def exact_text(session: PostgresSession) -> str:
-    """The query, with what this parser would not read unchanged made into what it does."""
-    return session.selecting_exact(as_csv=True)
-
-
-def _read(session: PostgresSession) -> Iterator[pa.RecordBatch]:
-    parser, first_row = _CsvParser(session), 1
-    for block in copy_blocks(session, exact_text):
-        yield parser.batch(block.data, first_row)
-        first_row += block.rows
-
-
-class _CsvParser:
-    """Whole rows of CSV to a batch."""
-
-    def __init__(self, session: PostgresSession) -> None:
-        self._columns = columns = session.columns
-        # rows are counted from where the part begins
-        self._where = session.where if session.pages is None else f"{session.where}, {session.pages} of its table"
-        self.schema = pa.schema(
-            [arrow_field(column.name, column.type, column.type_name, is_json=column.is_json) for column in columns]
-        )
-        # found once: to ask each column anew for each block takes a sixth of the parser's time
-        self._finishing = [_finishing(column) for column in columns]
-        self._parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-        self._convert = pa_csv.ConvertOptions(
-            column_types={column.name: self._converting(column) for column in columns},
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            timestamp_parsers=[pa_csv.ISO8601],
-            **_BOOLS,
-        )
-
-    def batch(self, data: bytes, first_row: int) -> pa.RecordBatch:
-        """The rows of ``data``.
-
-        :param first_row: the number of its first row, from 1, for messages.
-        :raises SourceUnreadableError: a value that the column's type cannot hold.
-        """
-        if data.startswith(_BYTE_ORDER_MARK):
-            data = _BYTE_ORDER_MARK + data  # the parser drops one, which here is the beginning of a value
-        reading = pa_csv.ReadOptions(
-            column_names=[column.name for column in self._columns], use_threads=False, block_size=len(data) + 1
-        )
-        try:
-            table = pa_csv.read_csv(
-                pa.BufferReader(data),
-                read_options=reading,
-                parse_options=self._parse,
-                convert_options=self._convert,
-                memory_pool=POOL,
-            )
-        except pa.ArrowInvalid as exc:
-            raise self._refused(str(exc), first_row) from None
-        arrays = []
-        for i, finish in enumerate(self._finishing):
-            try:
-                arrays.append(finish(_whole(table.column(i))))
-            except pa.ArrowInvalid:
-                raise self._refused(f"CSV column #{i}", first_row) from None
-        return pa.record_batch(arrays, schema=self.schema)
-
-    @staticmethod
-    def _converting(column: PgColumn) -> pa.DataType:
-        """The type that the parser makes of it; :func:`_finishing` does the rest."""
-        if (column.is_bytea and pa.types.is_binary(column.type)) or pa.types.is_decimal256(column.type):
-            return pa.string()
-        if pa.types.is_floating(column.type) and column.type != column.own_type:
-            return pa.string()
-        return _NAIVE if column.is_instant else column.type
-
-    def _refused(self, words: str, first_row: int) -> SourceUnreadableError:
-        r"""Arrow says ``In CSV column #3: Row #17: CSV conversion error to date32[day]: invalid value '...'``."""
-        row = re.search(r"Row #(\d+)", words)
-        index = re.search(r"CSV column #(\d+)", words)
-        column = self._columns[int(index[1])] if index else None
-        at = f"row {first_row + int(row[1]) - 1:,}" if row else f"a row after the {first_row - 1:,}th"
-        if column is None:
-            return SourceUnreadableError(
-                f"{at} could not be parsed: {re.sub('[:].*', '', words)}",
-                where=self._where,
-                remedy="Say fast_path='forbid' to read through a cursor, and report this as a bug.",
-            )
-        return SourceUnreadableError(
-            f"{at} holds a value that column {column.name!r} ({column.type_name}, Arrow {column.type}) cannot hold",
-            where=self._where,
-            remedy=(
-                "Infinity, years outside 1 to 9999 and NaN in a numeric have no place there. Cast it in the query, or "
-                f"give column_types={{{column.name!r}: 'string'}} to deliver the server's own text."
-            ),
-        )
-
-
-def _finishing(column: PgColumn) -> Callable[[pa.Array], pa.Array]:
-    """What makes the column of what the parser made."""
-    kind = column.type
-    if column.is_instant:
-        return lambda array: array.cast(_UTC)
-    if column.is_bytea and pa.types.is_binary(kind):
-        return _from_hex
-    is_asked = kind != column.own_type
-    if pa.types.is_floating(kind) and is_asked:
-        return lambda array: _nearest(array, kind)
-
-    def finished(array: pa.Array) -> pa.Array:
-        found = array if array.type == kind else array.cast(kind)
-        return in_our_era(found) if is_asked else found
-
-    return finished
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
-
-
-def _nearest(texts: pa.StringArray, kind: pa.DataType) -> pa.FloatingPointArray:
-    """Numbers in the floating point type that was asked for, as long as it is large enough."""
-    trimmed = pc.ascii_trim(texts, " \t")
-    made = trimmed.cast(pa.float64()).cast(kind, safe=False)
-    if pc.any(pc.and_(pc.is_inf(made), pc.invert(pc.match_substring(trimmed, "inf", ignore_case=True)))).as_py():
-        raise pa.ArrowInvalid("a number that is too large")
-    return made
-
-
-def _from_hex(array: pa.StringArray) -> pa.BinaryArray:
-    r"""``\x00ff`` to two bytes."""
-    values = ["" if text is None else text.removeprefix("\\x") for text in array.to_pylist()]
-    return bytes_like([binascii.unhexlify(digits) for digits in values], array, pa.binary())
+    def _read(self, session: PostgresSession) -> Iterator[pa.RecordBatch]:
+        rows, first_row = self._form.rows(session), 1
+        for block in copy_blocks(session, self._form.text, self._form.options):
+            batch = rows.batch(block, first_row)
+            if batch.num_rows:  # the binary form ends with a row that is none
+                yield batch
+            first_row += batch.num_rows

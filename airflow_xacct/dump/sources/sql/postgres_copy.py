@@ -1,4 +1,4 @@
-"""What PostgreSQL writes itself: ``COPY (query) TO STDOUT`` as CSV, in blocks that end where a row ends.
+"""What PostgreSQL sends itself: ``COPY (query) TO STDOUT``, in blocks that end where a row ends.
 
 The server sends one row with each message (PostgreSQL: *Frontend/Backend Protocol*, COPY operations), so rows are
 counted without reading them.
@@ -15,10 +15,13 @@ from typing import Any
 from airflow_xacct.dump.rows import TextBlock
 from airflow_xacct.dump.sources.sql.postgres import PostgresSession
 from airflow_xacct.dump.sources.sql.postgres_parallel import SessionGroup, read_parts
-from airflow_xacct.dump.sources.sql.postgres_reader import CopyReader, CopyRows
+from airflow_xacct.dump.sources.sql.postgres_reader import CopyBlock, CopyReader, CopyRows
 from airflow_xacct.dump.sources.sql.session import Stream
 
-__all__ = ["CopyTextSource", "copy_blocks", "text_as_it_is"]
+__all__ = ["AS_BINARY", "AS_CSV", "CopyTextSource", "copy_blocks", "text_as_it_is"]
+
+AS_CSV = "FORMAT csv, HEADER false, ENCODING 'UTF8'"
+AS_BINARY = "FORMAT binary"  # text in it is in the encoding of the client, which is UTF-8 in each of our sessions
 
 _BLOCKS_AHEAD = 1
 _LOOK_SECONDS = 0.2
@@ -40,11 +43,15 @@ class CopyTextSource:
 
     def blocks(self) -> Iterator[TextBlock]:
         """The text, cut at row ends."""
-        return self._stream.items(read_parts(self._group, lambda session: copy_blocks(session, text_as_it_is)))
+        return self._stream.items(read_parts(self._group, _text_blocks))
 
     def close(self) -> None:
         """Cancel the query if it runs, and close the connection."""
         self._stream.close()
+
+
+def _text_blocks(session: PostgresSession) -> Iterator[TextBlock]:
+    return (TextBlock(block.data, block.rows) for block in copy_blocks(session, text_as_it_is, AS_CSV))
 
 
 def text_as_it_is(session: PostgresSession) -> str:
@@ -52,13 +59,14 @@ def text_as_it_is(session: PostgresSession) -> str:
     return session.query.ordered(session.quote, session.bound())
 
 
-def copy_blocks(session: PostgresSession, query: Callable[[PostgresSession], str]) -> Iterator[TextBlock]:
-    """The CSV of a query, block by block.
+def copy_blocks(session: PostgresSession, query: Callable[[PostgresSession], str], options: str) -> Iterator[CopyBlock]:
+    """The rows of a query, block by block.
 
     :param query: makes its text, with bound parameters; called when the first block is read.
+    :param options: of COPY, such as :data:`AS_CSV`.
     """
     # a line break ends a comment in the query's last line
-    statement = f"COPY (\n{query(session)}\n) TO STDOUT (FORMAT csv, HEADER false, ENCODING 'UTF8')"
+    statement = f"COPY (\n{query(session)}\n) TO STDOUT ({options})"
     size = session.block_bytes
     if session.is_psycopg3:
         yield from _pull(session.connection, statement, size)
@@ -66,7 +74,7 @@ def copy_blocks(session: PostgresSession, query: Callable[[PostgresSession], str
         yield from _pump(session.connection, statement, size)
 
 
-def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlock]:
+def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[CopyBlock]:
     """Blocks through psycopg 3, by its layer of libpq: its ``Copy`` takes twice the time, most of it between rows."""
     from psycopg import errors, generators, pq
 
@@ -85,7 +93,7 @@ def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlo
         raise errors.error_from_result(result)
 
 
-def _pump(connection: Any, statement: str, block_bytes: int) -> Iterator[TextBlock]:
+def _pump(connection: Any, statement: str, block_bytes: int) -> Iterator[CopyBlock]:
     """Blocks through psycopg2, which pushes rows: a thread takes them, and waits when nobody wants more."""
     pump = _Pump(connection, statement, block_bytes)
     try:
@@ -103,11 +111,11 @@ class _Pump:
         self._connection = connection
         self._statement = statement
         self._rows = CopyRows(block_bytes)
-        self._found: queue.Queue[TextBlock | BaseException | None] = queue.Queue(_BLOCKS_AHEAD)
+        self._found: queue.Queue[CopyBlock | BaseException | None] = queue.Queue(_BLOCKS_AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="xacct-copy", daemon=True)
 
-    def blocks(self) -> Iterator[TextBlock]:
+    def blocks(self) -> Iterator[CopyBlock]:
         self._thread.start()
         while (found := self._found.get()) is not None:
             if isinstance(found, BaseException):
@@ -140,7 +148,7 @@ class _Pump:
             with contextlib.suppress(_Stopped):
                 self._put(exc)
 
-    def _put(self, item: TextBlock | BaseException | None) -> None:
+    def _put(self, item: CopyBlock | BaseException | None) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
                 self._found.put(item, timeout=_LOOK_SECONDS)

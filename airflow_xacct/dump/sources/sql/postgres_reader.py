@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from array import array
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_xacct.dump.rows import TextBlock
-
-__all__ = ["CopyReader", "CopyRows"]
+__all__ = ["CopyBlock", "CopyReader", "CopyRows"]
 
 _MOST_ROWS = 65_536
 _GATHERING_SECONDS = 0.0005
 _DOUBLINGS = 4  # from 16 KiB to 256 KiB
 _NEARLY_FULL_BYTES = 12 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CopyBlock:
+    """Whole rows, as the server sent them.
+
+    :param ends: where in ``data`` each of them ends.
+    """
+
+    data: bytes
+    ends: Sequence[int]
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.ends)
 
 
 class CopyRows:
@@ -26,23 +42,23 @@ class CopyRows:
         self.block_bytes = block_bytes
         # copied at once: a list of the drivers' own small buffers takes twice the time
         self.data = bytearray()
-        self.count = 0
+        self.ends: list[int] = []
 
     def add(self, row: bytes) -> bool:
         """Take a row, and say whether it is time for a block."""
         self.data += row
-        self.count += 1
-        return len(self.data) >= self.block_bytes or self.count >= _MOST_ROWS
+        self.ends.append(len(self.data))
+        return len(self.data) >= self.block_bytes or len(self.ends) >= _MOST_ROWS
 
-    def block(self) -> TextBlock:
+    def block(self) -> CopyBlock:
         """What has gathered."""
-        found = TextBlock(bytes(self.data), self.count)
+        found = CopyBlock(bytes(self.data), array("i", self.ends))
         self.data.clear()
-        self.count = 0
+        self.ends.clear()
         return found
 
     def __bool__(self) -> bool:
-        return self.count > 0
+        return bool(self.ends)
 
 
 class CopyReader:
@@ -67,10 +83,10 @@ class CopyReader:
 
         :param rows: none yet.
         """
-        receive, data, most_bytes = self._pgconn.get_copy_data, rows.data, rows.block_bytes
+        receive, data, most_bytes, ended = self._pgconn.get_copy_data, rows.data, rows.block_bytes, rows.ends.append
         seen_bytes = 0
         # neither a call of ours nor an attribute for each row: they take half as long again
-        for count in range(1, _MOST_ROWS + 1):
+        for _ in range(_MOST_ROWS):
             size, row = receive(1)
             while not size:
                 found_bytes = len(data) - seen_bytes
@@ -80,12 +96,12 @@ class CopyReader:
                 seen_bytes = len(data)
                 size, row = receive(1)
             if size < 0:
-                rows.count = count - 1
                 return False
             data += row
-            if len(data) >= most_bytes:
+            end = len(data)
+            ended(end)
+            if end >= most_bytes:
                 break
-        rows.count = count
         return True
 
     def _read(self, found_bytes: int) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_xacct.dump.sources.sql import postgres_oids as oids
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["PgColumn"]
 
-# fixed since PostgreSQL 8 (src/include/catalog/pg_type.dat)
-_BOOL, _BYTEA, _INT8, _INT2, _INT4, _TEXT, _OID = 16, 17, 20, 21, 23, 25, 26
-_FLOAT4, _FLOAT8, _BPCHAR, _VARCHAR, _DATE, _TIME = 700, 701, 1042, 1043, 1082, 1083
-_TIMESTAMP, _TIMESTAMPTZ, _NUMERIC = 1114, 1184, 1700
-_JSON = frozenset({114, 3802})
-_PLAIN_TEXT = frozenset({_TEXT, _BPCHAR, _VARCHAR})
+_JSON = frozenset({oids.JSON, oids.JSONB})
+_PLAIN_TEXT = frozenset({oids.TEXT, oids.BPCHAR, oids.VARCHAR})
 _MAX_SCALE = 1000  # a scale below zero comes out of the drivers as a large one
 
 
@@ -39,7 +37,7 @@ class PgColumn:
     @property
     def is_bytea(self) -> bool:
         """Whether its text is hexadecimal digits that stand for bytes."""
-        return self.oid == _BYTEA
+        return self.oid == oids.BYTEA
 
     @property
     def is_json(self) -> bool:
@@ -49,7 +47,7 @@ class PgColumn:
     @property
     def is_instant(self) -> bool:
         """Whether it is a point in time, to be written in UTC."""
-        return self.oid == _TIMESTAMPTZ and self.type == self.own_type
+        return self.oid == oids.TIMESTAMPTZ and self.type == self.own_type
 
     @property
     def type(self) -> pa.DataType:
@@ -63,23 +61,23 @@ class PgColumn:
 
         from airflow_xacct.dump.sources.sql.arrow_types import decimal_type
 
-        if self.oid == _NUMERIC:
+        if self.oid == oids.NUMERIC:
             if not self.precision or self.scale is None or not 0 <= self.scale <= _MAX_SCALE:
                 return pa.string()
             return decimal_type(self.precision, self.scale)
         types = {
-            _BOOL: pa.bool_(),
-            _BYTEA: pa.binary(),
-            _INT2: pa.int16(),
-            _INT4: pa.int32(),
-            _INT8: pa.int64(),
-            _OID: pa.uint32(),
-            _FLOAT4: pa.float32(),
-            _FLOAT8: pa.float64(),
-            _DATE: pa.date32(),
-            _TIME: pa.time64("us"),
-            _TIMESTAMP: pa.timestamp("us"),
-            _TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
+            oids.BOOL: pa.bool_(),
+            oids.BYTEA: pa.binary(),
+            oids.INT2: pa.int16(),
+            oids.INT4: pa.int32(),
+            oids.INT8: pa.int64(),
+            oids.OID: pa.uint32(),
+            oids.FLOAT4: pa.float32(),
+            oids.FLOAT8: pa.float64(),
+            oids.DATE: pa.date32(),
+            oids.TIME: pa.time64("us"),
+            oids.TIMESTAMP: pa.timestamp("us"),
+            oids.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
         }
         return types.get(self.oid, pa.string())
 
