@@ -8,7 +8,7 @@ the access layer adds it to every call of its clients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -84,7 +84,8 @@ class Boto3Store:
             if answer is None:
                 client: Any = self._once if if_absent else self._client
                 answer = client.put_object(Bucket=self._bucket, Key=key, Body=body, **given)
-        return ObjectReceipt(answer["ETag"], checksum, len(body), answer.get("VersionId", ""))
+            etag = _told(answer, "ETag")
+        return ObjectReceipt(etag, checksum, len(body), answer.get("VersionId", ""))
 
     def create_multipart(self, key: str, attributes: ObjectAttributes) -> str:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
@@ -94,7 +95,7 @@ class Boto3Store:
             if answer is None:
                 client: Any = self._once
                 answer = client.create_multipart_upload(Bucket=self._bucket, Key=key, **given)
-        return str(answer["UploadId"])
+            return _told(answer, "UploadId")
 
     def upload_part(
         self, key: str, upload_id: str, part_number: int, body: bytes | memoryview, *, checksum: str
@@ -107,7 +108,8 @@ class Boto3Store:
             if answer is None:
                 client: Any = self._client
                 answer = client.upload_part(Bucket=self._bucket, Key=key, Body=whole, **given)
-        return PartReceipt(answer["ETag"], checksum, len(whole))
+            etag = _told(answer, "ETag")
+        return PartReceipt(etag, checksum, len(whole))
 
     def complete_multipart(
         self,
@@ -137,7 +139,8 @@ class Boto3Store:
                 client: Any = self._once
                 upload = {"Parts": listed}
                 answer = client.complete_multipart_upload(Bucket=self._bucket, Key=key, MultipartUpload=upload, **given)
-        return ObjectReceipt(answer["ETag"], checksum, size_bytes, answer.get("VersionId", ""))
+            etag = _told(answer, "ETag")
+        return ObjectReceipt(etag, checksum, size_bytes, answer.get("VersionId", ""))
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """See :class:`~airflow_xacct.delivery.store.ObjectStore`."""
@@ -224,6 +227,13 @@ def _status(exc: aws.ClientError) -> int:
 
 class _NotThereError(Exception):
     """HEAD found nothing."""
+
+
+def _told(answer: Mapping[str, Any], name: str) -> str:
+    """What an answer must tell: without it, nobody knows what was done."""
+    if not answer.get(name):
+        raise ResponseParserError(f"it has no {name}")
+    return str(answer[name])
 
 
 def _lost(what: str, where: str) -> AnswerLost:

@@ -1,9 +1,10 @@
-"""S3 requests with botocore's endpoint, signer, HTTP session and parser, and without its model in between.
+"""S3 requests with botocore's endpoint, credentials and HTTP session, and without its model in between.
 
 Most of what a small request costs is botocore's way from parameters to a signed request: it validates, serialises,
 resolves an endpoint and emits a dozen events, each time with the same outcome for one bucket. Here one call takes that
 way, and is answered before it is sent; later requests take its URL and headers and are signed and sent as it would have
-been. Redirects and sessions that are not accepted any more are left to the client, and retries to the store.
+been. Redirects and sessions that are not accepted any more are left to the client, retries to the store, and errors to
+botocore's parser.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import create_parser
 
 from airflow_xacct.access.renewal import refuses_session
+from airflow_xacct.delivery.lean_sign import Signer
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
@@ -34,16 +37,15 @@ __all__ = ["LeanWire", "complete_body"]
 logger = logging.getLogger(__name__)
 
 _OK, _OTHER, _REFUSED, _SERVER_ERROR = 200, 300, 400, 500
-#: What an answer must hold to be one.
+#: What an answer must hold to be one, and whether S3 says it in a header.
 _PROOF = {
-    "CompleteMultipartUpload": "ETag",
-    "CreateMultipartUpload": "UploadId",
-    "PutObject": "ETag",
-    "UploadPart": "ETag",
+    "CompleteMultipartUpload": ("ETag", False),
+    "CreateMultipartUpload": ("UploadId", False),
+    "PutObject": ("ETag", True),
+    "UploadPart": ("ETag", True),
 }
 
 _OWNER_HEADER = "x-amz-expected-bucket-owner"
-_CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 #: What botocore adds to one request or one attempt of it, and S3 does not need.
 _PASSING = ("amz-sdk-", "content-length", "x-amzn-trace-id")
 _DIRECTORY = "--x-s3"  # AWS: *Directory bucket naming rules*; making a request would begin a session there
@@ -77,12 +79,10 @@ class _Operation:
 class _Pattern:
     """What all requests to the bucket have in common."""
 
-    url_of_bucket: str
+    path_of_bucket: str
     headers: Mapping[str, str]
-    context: Mapping[str, Any]
     http_session: Any
-    signer: Any
-    signing: Mapping[str, Any]
+    signer: Signer
 
 
 class LeanWire:
@@ -115,17 +115,17 @@ class LeanWire:
         if pattern is None:
             return None
         operation = self._operation(name)
-        request = self._signed(pattern, operation, key, params, body)
-        answer = pattern.http_session.send(request)
+        answer = pattern.http_session.send(self._signed(pattern, operation, key, params, body))
         return self._read(operation, answer)
 
     def _read(self, operation: _Operation, answer: AWSResponse) -> dict[str, Any] | None:
         status = answer.status_code
-        parsed: Any = self._parse(operation, answer, status)
-        if status < _OTHER and _PROOF.get(operation.model.name, "") not in {"", *parsed}:
+        if status < _OTHER and operation.model.name in _PROOF:
+            if told := _told(operation.model.name, answer):
+                return told
             # a 200 answer may hold an error all the same (AWS: *CompleteMultipartUpload*); botocore calls it a 500
             status = _SERVER_ERROR
-            parsed = self._parse(operation, answer, status)
+        parsed: Any = self._parse(operation, answer, status)
         if status < _OTHER:
             return dict(parsed)
         error = parsed.get("Error", {})
@@ -150,7 +150,7 @@ class LeanWire:
 
     def _signed(
         self, pattern: _Pattern, operation: _Operation, key: str, params: Mapping[str, Any], body: bytes
-    ) -> Any:
+    ) -> AWSPreparedRequest:
         headers = dict(pattern.headers)
         queries = [operation.fixed_query] if operation.fixed_query else []
         for name, value in params.items():
@@ -160,20 +160,9 @@ class LeanWire:
                 queries.append(f"{operation.query[name]}={quote(str(value), safe='-._~')}")
             else:
                 headers[operation.headers[name]] = str(value)
-        context = {**pattern.context, "has_streaming_input": operation.model.has_streaming_input}
-        if _CHECKSUM_HEADER in headers and operation.model.has_streaming_input:
-            context["checksum"] = {
-                "request_algorithm": {"algorithm": "crc64nvme", "in": "header", "name": _CHECKSUM_HEADER}
-            }
-        url = pattern.url_of_bucket + quote(key, safe=_SAFE_IN_KEYS) + ("?" + "&".join(queries) if queries else "")
-        request = AWSRequest(method=operation.method, url=url, data=body, headers=headers)
-        request.context.update(context)
-        # makes the credentials fresh where they need it, as for every request of the client
-        pattern.signer.get_auth_instance(**pattern.signing).add_auth(request)
-        encoded: Any = request.headers  # whose stubs take text only
-        for name, text in list(encoded.items()):
-            encoded[name] = text.encode()  # as botocore does; assigning replaces
-        return request.prepare()
+        path = pattern.path_of_bucket + quote(key, safe=_SAFE_IN_KEYS)
+        streaming = operation.model.has_streaming_input
+        return pattern.signer.request(operation.method, path, queries, headers, body, streaming=streaming)
 
     def _common(self) -> _Pattern | None:
         if not self._learned:
@@ -211,7 +200,9 @@ class LeanWire:
             "signature_version": caught["signature_version"],
         }
         kept = {"client_config": context["client_config"], "signing": context.get("signing", {})}
-        return _Pattern(url.removesuffix(key), headers, kept, http_session, caught["request_signer"], signing)
+        parts = urlsplit(url)
+        signer = Signer(f"{parts.scheme}://{parts.netloc}", caught["request_signer"], signing, kept)
+        return _Pattern(parts.path.removesuffix(key), headers, http_session, signer)
 
     @contextmanager
     def _caught(self, key: str) -> Iterator[dict[str, Any]]:
@@ -259,6 +250,22 @@ def complete_body(parts: list[dict[str, Any]]) -> bytes:
         + inner
         + "</CompleteMultipartUpload>"
     ).encode()
+
+
+def _told(name: str, answer: AWSResponse) -> dict[str, Any] | None:
+    """What the store asks of an answer; ``None`` for one that is an error, or no answer to this operation."""
+    proof, in_header = _PROOF[name]
+    told: dict[str, Any] = {proof: answer.headers.get(proof)} if in_header else {}
+    if answer.content:
+        try:
+            root = ET.fromstring(answer.content)  # noqa: S314 - what S3 says, which botocore reads likewise
+        except ET.ParseError:
+            return None
+        if root.tag.endswith("Error"):  # which may have an ETag, too: that of an invalid part
+            return None
+        told |= {child.tag.rpartition("}")[2]: child.text for child in root}
+    told["VersionId"] = answer.headers.get("x-amz-version-id", "")
+    return told if told.get(proof) else None
 
 
 def _is_passing(name: str) -> bool:

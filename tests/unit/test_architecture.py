@@ -68,6 +68,7 @@ BOTO3S_EDGE = {
     "audit",
     "cli",
     "delivery/boto3_store.py",
+    "delivery/lean_sign.py",
     "delivery/lean_wire.py",
     "demo",
     "doctor",

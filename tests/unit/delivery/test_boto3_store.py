@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -105,7 +106,7 @@ class Wire:
         if isinstance(answer, Exception):
             raise answer
         raw = type("Raw", (), {"stream": lambda self, **_: iter([answer[1]]), "read": lambda self: answer[1]})()
-        return AWSResponse(request.url, answer[0], {"ETag": '"e"'}, raw)
+        return AWSResponse(request.url, answer[0], {"ETag": '"e"', "x-amz-version-id": "v"}, raw)
 
 
 @pytest.mark.parametrize("lean", [False, True])
@@ -196,9 +197,93 @@ def test_a_session_that_is_not_accepted_is_the_clients() -> None:
     assert len(wire.sent) == 2
 
 
-def error(code: str) -> bytes:
+def error(code: str, more: str = "") -> bytes:
     """The body of an answer that is an error."""
-    return f"<Error><Code>{code}</Code><Message>said</Message></Error>".encode()
+    return f"<Error><Code>{code}</Code><Message>said</Message>{more}</Error>".encode()
+
+
+def result(root: str, inner: str) -> bytes:
+    """The body of an answer, as S3 writes them."""
+    xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{xmlns}">{inner}</{root}>'.encode()
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_what_an_answer_tells(lean: bool) -> None:
+    """Upload id, entity tag and version are read where S3 puts them, on the short way as by the client."""
+    created = result("InitiateMultipartUploadResult", "<Bucket>acme</Bucket><UploadId>a&amp;b</UploadId>")
+    completed = result("CompleteMultipartUploadResult", "<Key>k</Key>\n<ETag>&quot;whole-1&quot;</ETag>")
+    wire = Wire((200, created), (200, b""), (200, completed), (200, b""), lean=lean)
+    upload_id, parts = staged(wire.store)
+    whole = complete(wire.store, upload_id, parts)
+    put = wire.store.put(KEY, b"abc", PLAIN, checksum=CHECKSUM, if_absent=True)
+    assert (upload_id, parts[0].etag, whole.etag, put.etag) == ("a&b", '"e"', '"whole-1"', '"e"')
+    assert (whole.version_id, put.version_id) == ("v", "v")
+    assert len(wire.sent) == 4
+
+
+@pytest.mark.parametrize("lean", [False, True])
+@pytest.mark.parametrize("body", [b"", result("Some", "<Key>k</Key>")], ids=["none", "less"])
+def test_an_answer_that_does_not_tell_is_none(body: bytes, lean: bool) -> None:
+    """A 200 answer without the entity tag proves nothing, also when a header has one; so does one without an id."""
+    wire = Wire((200, body), (200, body), lean=lean)
+    with pytest.raises(AnswerLost):
+        complete(wire.store, "id", [])
+    with pytest.raises(AnswerLost):
+        wire.store.create_multipart(KEY, PLAIN)
+
+
+def test_every_header_goes_over_the_wire_once() -> None:
+    """Ours, the signer's and what the HTTP library adds by itself do not meet."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        seen: list[bytes] = []
+        thread = threading.Thread(target=answer_once, args=(server, seen))
+        thread.start()
+        client = boto3.client(
+            "s3",
+            region_name="eu-west-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+            aws_session_token="c",
+            endpoint_url=url,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        guard_bucket_owner(client.meta.events, bucket_owner="222222222222")
+        store = Boto3Store(client, client, "acme", lambda error, action, key: error)
+        store.upload_part("a b", "an+id", 1, b"abc", checksum=CHECKSUM)
+        thread.join()
+        client.close()
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    names = [line.partition(":")[0].lower() for line in lines]
+    assert first == "PUT /acme/a%20b?partNumber=1&uploadId=an%2Bid HTTP/1.1"
+    assert body == b"abc"
+    assert sorted(names) == [
+        "accept-encoding",
+        "authorization",
+        "content-length",
+        "host",
+        "user-agent",
+        "x-amz-checksum-crc64nvme",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-expected-bucket-owner",
+        "x-amz-security-token",
+    ]
+    assert f"Host: {url.removeprefix('http://')}" in lines
+    assert "Content-Length: 3" in lines
+
+
+def answer_once(server: socket.socket, seen: list[bytes]) -> None:
+    """Keep one request with a body of three bytes, and accept it."""
+    connection, _ = server.accept()
+    with connection:
+        received = b""
+        while not received.endswith(b"\r\n\r\nabc") and (block := connection.recv(65536)):
+            received += block
+        seen.append(received)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
 
 
 @pytest.mark.parametrize("lean", [False, True])
@@ -211,6 +296,7 @@ def error(code: str) -> bytes:
         ((404, error("NoSuchUpload")), NoSuchUpload),
         ((200, error("InternalError")), AnswerLost),
         ((200, error("NoSuchUpload")), NoSuchUpload),
+        ((200, error("InvalidPart", "<ETag>of the part</ETag>")), AnswerLost),
         ((500, error("InternalError")), AnswerLost),
         ((503, error("SlowDown")), AnswerLost),
         ((400, error("RequestTimeout")), AnswerLost),
