@@ -40,6 +40,10 @@ _GROUP = 10_000
 _MOST_DIGITS = 18
 """Of a decimal that is computed in 64 bits."""
 _POWERS = 10 ** np.arange(_MOST_DIGITS + 1, dtype=np.int64)
+_HEAD_BYTES = 8
+_TOGETHER = 4
+"""So many groups of digits are read at once."""
+_MASKS = np.array([(1 << 16 * groups) - 1 for groups in range(_TOGETHER + 1)], np.uint64)
 _NEGATIVE, _NO_NUMBER = 0x4000, 0xC000  # NaN and both infinities have both bits
 
 
@@ -126,37 +130,55 @@ class _Numeric(Field):
         """As :class:`Field` has it."""
         begins, lengths, there = rows.next()
         row_of = np.arange(len(rows)) if there is None else np.flatnonzero(there)
-        at = begins[row_of]
-        if (lengths[row_of] < 8).any():
+        begins, lengths = begins[row_of], lengths[row_of]
+        if (lengths < _HEAD_BYTES).any():
             raise DamagedRowsError
-        groups, weights = (rows.numbers(at + shift, ">i2").astype(np.int64) for shift in (0, 2))
-        signs = rows.numbers(at + 4, ">u2")
-        if (groups < 0).any() or (lengths[row_of] != 8 + 2 * groups).any():
+        head = rows.numbers(begins, ">u8").astype(np.int64)
+        # how many groups, the weight of the first, the sign, and how many digits are shown after the point
+        groups, weights, signs = head >> 48, head << 16 >> 48, head >> 16 & 0xFFFF
+        if (groups < 0).any() or (lengths != _HEAD_BYTES + 2 * groups).any():
             raise DamagedRowsError
         self._check((signs & _NO_NUMBER) != _NO_NUMBER, row_of)
         if ((signs != 0) & (signs != _NEGATIVE)).any():
             raise DamagedRowsError
-        found = np.zeros(len(at), np.int64)
-        for number in range(int(groups.max(initial=0))):
-            some = np.flatnonzero(groups > number)
-            digits = rows.numbers(at[some] + 8 + 2 * number, ">i2").astype(np.int64)
-            found[some] += self._part(digits, 4 * (weights[some] - number) + self.kind.scale, row_of[some])
+        ends, found = begins + lengths, np.zeros(len(row_of), np.int64)
+        for last in range(0, int(groups.max(initial=0)), _TOGETHER):
+            some = np.flatnonzero(groups > last)
+            digits = self._digits(rows, ends[some] - 2 * last, groups[some] - last)
+            found[some] += self._part(
+                digits, 4 * (weights[some] - groups[some] + last + 1) + self.kind.scale, row_of[some]
+            )
         self._check(found < _POWERS[self.kind.precision], row_of)
         halves = np.zeros((len(rows), 2), np.int64)
         halves[row_of, 0] = np.where(signs == _NEGATIVE, -found, found)
         halves[:, 1] = halves[:, 0] >> 63
         return pa.Array.from_buffers(self.kind, len(rows), [bitmap(there), pooled(halves, "<i8")])
 
+    @staticmethod
+    def _digits(rows: Fields, ends: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number that the last groups before these places are, four of them at most."""
+        # what stands before the first group is the head
+        words = rows.numbers(ends - 2 * _TOGETHER, ">u8") & _MASKS[np.minimum(groups, _TOGETHER)]
+        found = np.zeros(len(words), np.int64)
+        for shift in range(16 * (_TOGETHER - 1), -1, -16):
+            group = (words >> np.uint64(shift) & np.uint64(0xFFFF)).astype(np.int64)
+            if (group >= _GROUP).any():
+                raise DamagedRowsError
+            found = found * _GROUP + group
+        return found
+
     def _part(
         self, digits: NDArray[np.int64], powers: NDArray[np.int64], row_of: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """What a group of digits stands for, in units of the last digit of the column's scale."""
-        if (digits < 0).any() or (digits >= _GROUP).any():
-            raise DamagedRowsError
-        up, down = (_POWERS[np.clip(some, 0, _MOST_DIGITS)] for some in (powers, -powers))
+        """What digits stand for, in units of the last digit of the column's scale.
+
+        :param powers: of ten, of the last of them.
+        """
+        up, down = (_POWERS[np.minimum(np.maximum(some, 0), _MOST_DIGITS)] for some in (powers, -powers))
+        whole = digits // down
         # neither too large for the type nor, which the server has seen to, with more digits than its scale
-        self._check(((digits == 0) | (digits < _POWERS[self.kind.precision] // up + 1)) & (digits % down == 0), row_of)
-        return np.where(powers < 0, digits // down, digits * up)
+        self._check((whole <= _POWERS[self.kind.precision] // up) & (whole * down == digits), row_of)
+        return whole * up
 
     @staticmethod
     def _check(holds: NDArray[np.bool_], row_of: NDArray[np.int64]) -> None:
