@@ -150,7 +150,7 @@ class BinaryRows:
         found.append(array)
 
 
-def _header_bytes(data: bytes) -> int:
+def _header_bytes(data: bytes | memoryview) -> int:
     """How long the header is.
 
     :raises DamagedRowsError: there is none, or its flags ask for what is not known.

@@ -23,6 +23,8 @@ __all__ = ["AS_BINARY", "AS_CSV", "CopyTextSource", "copy_blocks", "text_as_it_i
 AS_CSV = "FORMAT csv, HEADER false, ENCODING 'UTF8'"
 AS_BINARY = "FORMAT binary"  # text in it is in the encoding of the client, which is UTF-8 in each of our sessions
 
+_BINARY_BLOCKS = 2
+"""So much larger are blocks of the binary form, which takes as long for a short block's columns as for its rows."""
 _BLOCKS_AHEAD = 1
 _LOOK_SECONDS = 0.2
 
@@ -51,7 +53,7 @@ class CopyTextSource:
 
 
 def _text_blocks(session: PostgresSession) -> Iterator[TextBlock]:
-    return (TextBlock(block.data, block.rows) for block in copy_blocks(session, text_as_it_is, AS_CSV))
+    return (TextBlock(bytes(block.data), block.rows) for block in copy_blocks(session, text_as_it_is, AS_CSV))
 
 
 def text_as_it_is(session: PostgresSession) -> str:
@@ -67,7 +69,7 @@ def copy_blocks(session: PostgresSession, query: Callable[[PostgresSession], str
     """
     # a line break ends a comment in the query's last line
     statement = f"COPY (\n{query(session)}\n) TO STDOUT ({options})"
-    size = session.block_bytes
+    size = session.block_bytes * (_BINARY_BLOCKS if options == AS_BINARY else 1)
     if session.is_psycopg3:
         yield from _pull(session.connection, statement, size)
     else:
@@ -85,9 +87,8 @@ def _pull(connection: Any, statement: str, block_bytes: int) -> Iterator[CopyBlo
         raise errors.error_from_result(result)
     rows, reader = CopyRows(block_bytes), CopyReader(pgconn)
     while connection.wait(reader.gather(rows)):
-        yield rows.block()
-    if rows:
-        yield rows.block()
+        yield from rows.lend()
+    yield from rows.lend()
     result = connection.wait(generators.fetch_many(pgconn))[0]
     if result.status != pq.ExecStatus.COMMAND_OK:
         raise errors.error_from_result(result)
@@ -133,20 +134,24 @@ class _Pump:
     def write(self, row: bytes) -> None:
         """What psycopg2 calls with each row."""
         if self._rows.add(row):
-            self._put(self._rows.block())
+            self._put_rows()
 
     def _run(self) -> None:
         try:
             with self._connection.cursor() as cursor:
                 cursor.copy_expert(self._statement, self)
-            if self._rows:
-                self._put(self._rows.block())
+            self._put_rows()
             self._put(None)
         except _Stopped:
             pass
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it is raised where the blocks are read
             with contextlib.suppress(_Stopped):
                 self._put(exc)
+
+    def _put_rows(self) -> None:
+        for block in self._rows.lend():
+            # more rows come while it waits
+            self._put(CopyBlock(bytes(block.data), list(block.ends)))
 
     def _put(self, item: CopyBlock | BaseException | None) -> None:
         while not self._stop.is_set():

@@ -65,8 +65,8 @@ class CsvRows:
         :raises SourceUnreadableError: a value that the column's type cannot hold.
         """
         data = block.data
-        if data.startswith(_BYTE_ORDER_MARK):
-            data = _BYTE_ORDER_MARK + data  # the parser drops one, which here is the beginning of a value
+        if data[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK:
+            data = _BYTE_ORDER_MARK + bytes(data)  # the parser drops one, which here is the beginning of a value
         reading = pa_csv.ReadOptions(
             column_names=[column.name for column in self._columns], use_threads=False, block_size=len(data) + 1
         )

@@ -38,12 +38,12 @@ class OutOfRangeError(Exception):
 class Fields:
     """Where the next field of each row begins.
 
-    :param data: the block.
+    :param data: the block, of at least one row.
     :param at: of each row, in ``data``; in rising order.
     :param ends: of each row, which is before the next one's ``at``.
     """
 
-    def __init__(self, data: bytes, at: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+    def __init__(self, data: bytes | memoryview, at: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
         self.data = data
         self.at = at
         self.ends = ends
@@ -57,13 +57,12 @@ class Fields:
         :param kind: numpy's name of how they are written, such as ``>i4``.
         :raises DamagedRowsError: some of it would lie beyond the block.
         """
-        places = len(self.data) - np.dtype(kind).itemsize + 1
-        if len(at) == 0:
-            return np.empty(0, kind)
-        if places <= int(at.max()):
-            raise DamagedRowsError
         # a view for every place in the block, aligned or not
-        return np.ndarray((places,), kind, self.data, strides=(1,))[at]
+        places = max(0, len(self.data) - np.dtype(kind).itemsize + 1)
+        try:
+            return np.ndarray((places,), kind, self.data, strides=(1,))[at]
+        except IndexError:
+            raise DamagedRowsError from None
 
     def next(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None]:
         """Where the next field of each row begins, its length in bytes, and whether it is not NULL; go on to the next.
@@ -74,8 +73,8 @@ class Fields:
         lengths = self.numbers(self.at, ">i4").astype(np.int64)
         begins = self.at + LENGTH_BYTES
         there = None
-        if len(lengths) and int(lengths.min()) < 0:
-            if int(lengths.min()) < -1:
+        if (least := int(lengths.min())) < 0:
+            if least < -1:
                 raise DamagedRowsError
             there = lengths >= 0
             lengths[~there] = 0

@@ -166,6 +166,15 @@ def test_damaged_rows(items: list[bytes]) -> None:
         reader(INT4, TEXT).batch(block(*items), 1)
 
 
+@pytest.mark.parametrize("rest", [b"", b"\0", row(int4(1))[:-1]], ids=len)
+def test_a_block_of_next_to_nothing(rest: bytes) -> None:
+    """Is no row."""
+    rows = reader(INT4)
+    rows.batch(block(HEADER + row(int4(1))), 1)
+    with pytest.raises(SourceUnreadableError, match="binary form"):
+        rows.batch(block(rest), 2)
+
+
 @pytest.mark.parametrize("value", [b"", b'\2{"a": 1}'])
 def test_a_version_of_jsonb_that_is_not_known(value: bytes) -> None:
     """There is only the first."""

@@ -69,8 +69,7 @@ def read(libpq: Libpq) -> list[TextBlock]:
                 gathering.send(libpq.arrive())
         except StopIteration as ended:
             more = ended.value
-        if rows:
-            blocks.append(rows.block())
+        blocks += [TextBlock(bytes(block.data), block.rows) for block in rows.lend()]
     return blocks
 
 
@@ -126,3 +125,31 @@ def test_a_row_longer_than_the_buffer() -> None:
     long = b"y" * (3 * 1024 * KIB) + b"\n"
     blocks = read(Libpq([b"a\n", long, b"b\n"], 50 * KIB))
     assert [(block.rows, len(block.data)) for block in blocks] == [(2, len(long) + 2), (1, 2)]
+
+
+def test_a_block_is_lent() -> None:
+    """Its bytes are the next one's afterwards, so whoever still points into them is told, and sees no other rows."""
+    rows = CopyRows(4)
+    assert not rows.add(b"a\n")
+    assert rows.add(b"bb\n")
+    lent = rows.lend()
+    block = next(lent)
+    assert (bytes(block.data), list(block.ends)) == (b"a\nbb\n", [2, 5])
+    kept = memoryview(block.data)[1:]
+    assert next(lent, None) is None
+    with pytest.raises(BufferError):
+        rows.add(b"c\n")
+    assert bytes(kept) == b"\nbb\n"
+    kept.release()
+    rows.add(b"c\n")
+
+
+def test_a_long_row_leaves_no_long_buffer() -> None:
+    """The one after it is as short as the first."""
+    rows = CopyRows(1024)
+    rows.add(b"x" * 2_000_000)
+    for block in rows.lend():
+        assert block.rows == 1
+    assert len(rows.data.getbuffer()) == 1024
+    rows.add(b"y")
+    assert [bytes(block.data) for block in rows.lend()] == [b"y"]
