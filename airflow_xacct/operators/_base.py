@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import AssetAlias, BaseOperator
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_xacct._startup import collections_put_off
 from airflow_xacct.links.cloudtrail import CloudTrailLink
 from airflow_xacct.links.console import S3ConsoleLink
 from airflow_xacct.operators._assets import as_list, asset_alias_name, dataset_prefix
@@ -169,15 +170,17 @@ class DeliveryOperator(BaseOperator):
         :raises AccessError: the other account refused.
         :raises DeliveryError: it did not land as asked.
         """
-        # what a task needs and a DAG file does not: boto3 among it
-        from airflow_xacct.operators._delivery import announce, deliver, open_destination, task_run
+        with collections_put_off():
+            # what a task needs and a DAG file does not: boto3 among it
+            from airflow_xacct.operators._delivery import announce, deliver, open_destination, task_run
 
-        destination = open_destination(self.xacct_conn_id, bucket=self.bucket, prefix=self.prefix)
-        run = task_run(context)
-        self._identity = run.identity
+            destination = open_destination(self.xacct_conn_id, bucket=self.bucket, prefix=self.prefix)
+            run = task_run(context)
+            self._identity = run.identity
+            opening = self.open_plan(destination)
         self._delivering = True
         try:
-            with self.open_plan(destination) as plan:
+            with opening as plan:
                 delivered = deliver(
                     destination,
                     plan,

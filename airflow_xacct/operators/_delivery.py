@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow import __version__ as airflow_version
 from packaging.version import Version
 
+from airflow_xacct._startup import collections_put_off
 from airflow_xacct.access.policy import TaskNeeds, task_policy, with_guard
 from airflow_xacct.access.task_identity import TaskIdentity
 from airflow_xacct.delivery.boto3_store import Boto3Store
@@ -168,9 +169,11 @@ def deliver(
     """
     settings = settings or TransferSettings()
     policy = session_policy_of(destination, plan, session_policy, allow_delete=allow_delete, reads=run.log is None)
-    access = open_access(destination, identity=run.identity, policy=policy)
+    with collections_put_off():
+        access = open_access(destination, identity=run.identity, policy=policy)
+        store = open_store(access, settings)
     engine = DeliveryEngine(
-        store=open_store(access, settings),
+        store=store,
         log=run.log,
         identity=DeliveryIdentity(
             conn_id=destination.conn_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import gzip
 import io
 import itertools
@@ -133,6 +134,20 @@ def test_csv_and_json_lines(worker: Scenario, dump: Dump) -> None:
     lines = [json.loads(line) for line in objects["airflow/jsonl/part-00000.jsonl"].decode().splitlines()]
     assert [line["tags"] for line in lines] == [["a", "b"], None, []]
     assert lines[2]["name"] == "neue\nZeile 🌍"
+
+
+def test_the_collector_runs_while_the_function_does(worker: Scenario, dump: Dump) -> None:
+    """It is put off for our own imports alone, and a function may make garbage by the gigabyte."""
+    seen = []
+
+    def watching() -> Iterator[dict[str, int]]:
+        seen.append(gc.isenabled())
+        yield {"n": 1}
+        seen.append(gc.isenabled())
+
+    dump(watching, format="csv").run()
+    assert seen == [True, True]
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import airflow_xacct
 PACKAGE = Path(airflow_xacct.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "example_dags" not in path.parts)
 
-#: What each room may import of the others; ``airflow_xacct.exceptions`` and ``_lazy`` are everybody's.
+#: What each room may import of the others; ``airflow_xacct.exceptions``, ``_lazy`` and ``_startup`` are everybody's.
 MAY_IMPORT: dict[str, set[str]] = {
     "destination": set(),
     "access": {"destination"},
@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli/dag_task.py": {"operators"},
     "cli": {"access", "audit", "demo", "destination", "doctor", "hooks", "policies", "sandbox", "verify"},
 }
-EVERYBODYS = {"exceptions", "_lazy", "__version__"}
+EVERYBODYS = {"exceptions", "_lazy", "_startup", "__version__"}
 AIRFLOWS_EDGE = {
     "decorators",
     "hooks",
