@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MIN_OBJECT_BYTES", "DumpSpec", "ObjectDump", "dump_objects"]
 
-SOURCE_AHEAD_BYTES = 2 * 1024 * 1024
+SOURCE_AHEAD_BYTES = 1024 * 1024
 """How much a source may be ahead of the encoder, or a quarter of a block where that is more: it goes on meanwhile."""
 
-OBJECT_AHEAD_BYTES = 2 * 1024 * 1024
+OBJECT_AHEAD_BYTES = 1024 * 1024
 """How much the encoder may be ahead of the upload."""
 
 
