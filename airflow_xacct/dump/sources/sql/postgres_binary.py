@@ -120,9 +120,12 @@ class BinaryRows:
         begins = np.zeros(len(ends), np.int64)
         begins[1:] = ends[:-1]
         if not self._begun:
-            begins[0] = _header_bytes(block.data)  # the first row comes with it
+            begins[0] = _header_bytes(block.data)
             self._begun = True
-        if len(block.data) - begins[-1] == _COUNT.size and _COUNT.unpack_from(block.data, begins[-1]) == (_THE_END,):
+            if begins[0] == ends[0]:  # PostgreSQL sends the first row with it
+                begins, ends = begins[1:], ends[1:]
+        is_short = len(ends) and ends[-1] - begins[-1] == _COUNT.size
+        if is_short and _COUNT.unpack_from(block.data, begins[-1]) == (_THE_END,):
             begins, ends = begins[:-1], ends[:-1]
         rows = Fields(block.data, begins, ends)
         if (rows.numbers(begins, ">i2") != len(self._fields)).any():

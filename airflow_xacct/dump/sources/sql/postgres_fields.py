@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DamagedRowsError", "Field", "Fields", "Fixed", "OutOfRangeError", "bitmap", "pooled", "read_together"]
 
-LENGTH_BYTES = 4  # before each field
+_LENGTH_BYTES = 4  # before each field
 
 
 class DamagedRowsError(Exception):
@@ -71,7 +71,7 @@ class Fields:
         :raises DamagedRowsError: a field would be longer than its row.
         """
         lengths = self.numbers(self.at, ">i4").astype(np.int64)
-        begins = self.at + LENGTH_BYTES
+        begins = self.at + _LENGTH_BYTES
         there = None
         if (least := int(lengths.min())) < 0:
             if least < -1:

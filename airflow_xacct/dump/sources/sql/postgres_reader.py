@@ -46,7 +46,7 @@ class CopyRows:
     def __init__(self, block_bytes: int) -> None:
         self.block_bytes = block_bytes
         # copied at once: a list of the drivers' own small buffers takes twice the time
-        self.data = self._buffer()
+        self.data = io.BytesIO(bytes(block_bytes))
         self.ends: list[int] = []
 
     def add(self, row: bytes) -> bool:
@@ -68,12 +68,7 @@ class CopyRows:
         self.ends.clear()
         self.data.seek(0)
         if capacity > 2 * self.block_bytes + _BUFFER_BYTES:
-            self.data = self._buffer()  # the other was made for a long row
-
-    def _buffer(self) -> io.BytesIO:
-        buffer = io.BytesIO(bytes(self.block_bytes))
-        buffer.seek(0)
-        return buffer
+            self.data = io.BytesIO(bytes(self.block_bytes))  # the other was made for a long row
 
 
 class CopyReader:

@@ -72,6 +72,13 @@ def test_the_header_comes_with_the_first_row_and_the_end_alone() -> None:
     assert read(reader(INT4), [HEADER + row(int4(-1)), END]) == [(-1,)]
 
 
+def test_a_header_that_comes_by_itself() -> None:
+    """As no PostgreSQL sends it, but nothing forbids."""
+    assert read(reader(INT4), [HEADER, row(int4(1)), END]) == [(1,)]
+    assert read(reader(INT4), [HEADER], [row(int4(1))], [END]) == [(1,)]
+    assert read(reader(INT4), [HEADER, END]) == []
+
+
 def test_a_header_with_an_extension() -> None:
     """Which a reader skips (PostgreSQL: COPY, Binary Format)."""
     header = HEADER[:-4] + struct.pack("!I", 3) + b"new"
