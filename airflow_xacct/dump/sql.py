@@ -66,7 +66,7 @@ def open_sql_dump(hook: Hook, spec: SqlDumpSpec, destination: Destination) -> It
 
 
 def _read(spec: SqlDumpSpec) -> ReadOptions:
-    """Larger blocks for Parquet, whose row groups take much more memory than they: a twentieth is faster."""
+    """Larger blocks for Parquet, whose row groups take much more memory than they: it is a twentieth faster."""
     if spec.objects.format != "parquet":
         return spec.read
     return replace(spec.read, block_bytes=_PARQUET_BLOCKS * spec.read.block_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -20,7 +20,7 @@ from airflow_xacct.dump.sources.sql.postgres_csv import CsvRows, csv_text
 from airflow_xacct.dump.sources.sql.query import SqlQuery
 from airflow_xacct.dump.sources.sql.session import ReadOptions
 from airflow_xacct.exceptions import SourceUnreadableError
-from tests.databases import Server, ServerMissing, postgres_server
+from tests.databases import Server
 
 DRIVERS = {"psycopg3": psycopg, "psycopg2": psycopg2}
 FORMS = {
@@ -42,15 +42,6 @@ class Hook:
         server = self.server
         place = {"host": server.host, "port": server.port, "user": server.user, "password": server.password}
         return self.driver.connect(**place, dbname=server.database)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    try:
-        with postgres_server() as server:
-            yield server
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
 
 
 def opened(server: Server, sql: str, driver: str = "psycopg3", **options: Any) -> PostgresSession:

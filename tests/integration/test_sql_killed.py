@@ -17,7 +17,7 @@ import psycopg
 import pymysql
 import pytest
 
-from tests.databases import Server, ServerMissing, mariadb_server, poll, postgres_server
+from tests.databases import Server, ServerMissing, mariadb_server, poll
 
 #: a process as Airflow's: SIGTERM raises in the main thread, which waits for what other threads read
 TASK = """
@@ -75,15 +75,6 @@ def task(**asked: Any) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    try:
-        with postgres_server() as server:
-            yield server
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="module")

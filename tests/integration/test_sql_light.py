@@ -8,12 +8,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.databases import Server, ServerMissing, postgres_server
+from tests.databases import Server
 
 QUERY = r"""
 SELECT i::bigint AS id, (i / 7.0)::numeric(12, 2) AS price, sin(i) AS weight, i % 2 = 0 AS paid,
@@ -22,15 +21,6 @@ SELECT i::bigint AS id, (i / 7.0)::numeric(12, 2) AS price, sin(i) AS weight, i 
        date '2013-01-01' + i AS day, jsonb_build_object('i', i) AS details, i::text AS asked, i::text AS small
 FROM generate_series(1, 20000) AS i
 """
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    try:
-        with postgres_server() as server:
-            yield server
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
 
 
 def told(address: str, *words: str) -> str:

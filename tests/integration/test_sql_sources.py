@@ -24,7 +24,7 @@ from airflow_xacct.dump.sources.sql.open import open_sql_source
 from airflow_xacct.dump.sources.sql.query import SqlQuery
 from airflow_xacct.dump.sources.sql.session import ReadOptions
 from airflow_xacct.exceptions import InvalidArgumentError, SourceError, SourceNotFoundError, SourceUnreadableError
-from tests.databases import Server, ServerMissing, mariadb_server, poll, postgres_server
+from tests.databases import Server, ServerMissing, mariadb_server, poll
 
 UTC = dt.UTC
 
@@ -60,15 +60,6 @@ class SqliteHook:
             for statement in statements:
                 connection.execute(statement)
             connection.commit()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    try:
-        with postgres_server() as server:
-            yield server
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="module")

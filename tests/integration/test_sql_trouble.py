@@ -15,19 +15,10 @@ from airflow_xacct.dump.sources.sql import postgres_copy
 from airflow_xacct.exceptions import SourceUnreadableError
 from airflow_xacct.operators import CrossAccountSqlDumpOperator
 from airflow_xacct.sandbox import Scenario
-from tests.databases import Server, ServerMissing, postgres_server
+from tests.databases import Server
 from tests.integration.airflow_context import StateStore, TaskTry
 
 pytest.importorskip("pyarrow", reason="pyarrow is the package behind the extra 'sql'")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    try:
-        with postgres_server() as server:
-            yield server
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture
